@@ -1,0 +1,1 @@
+//! Measures the gateway side by side with its peers

@@ -1,0 +1,1 @@
+//! The Flightgate resources and the contract between operator and gateway

@@ -1,0 +1,1 @@
+//! The reference API behind the gateway: pilots' IGC flights

@@ -1,0 +1,1 @@
+//! The gateway: issues and checks tokens, and forwards what is permitted

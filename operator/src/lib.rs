@@ -1,0 +1,1 @@
+//! Turns Flightgate resources into credentials and gateway configuration
