@@ -1,0 +1,51 @@
+//! The memory of a process.
+
+use crate::error::{Doing, Error};
+use std::fs;
+
+/// The memory of a process, in KiB.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Memory {
+    /// Resident: what the process has in memory, shared pages counted in full.
+    pub resident_kib: u64,
+    /// Proportional: shared pages divided among those who share them.
+    pub proportional_kib: u64,
+}
+
+impl Memory {
+    /// Reads `/proc/PID/smaps_rollup`.
+    pub fn of(pid: u32) -> Result<Self, Error> {
+        let path = format!("/proc/{pid}/smaps_rollup");
+        let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
+        Ok(Self {
+            resident_kib: field(&text, "Rss:"),
+            proportional_kib: field(&text, "Pss:"),
+        })
+    }
+}
+
+fn field(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| {
+            line.strip_prefix(name)?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory() {
+        let memory = Memory::of(std::process::id()).unwrap();
+        assert!(
+            memory.resident_kib > 100 && memory.proportional_kib > 100,
+            "{memory:?}"
+        );
+    }
+}
