@@ -13,6 +13,7 @@ pub mod error;
 pub mod exchange;
 pub mod histogram;
 pub mod launch;
+pub mod link;
 pub mod load;
 pub mod machine;
 pub mod memory;
