@@ -11,6 +11,7 @@ pub mod representation;
 pub mod trace;
 pub mod upload;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use axum::Router;
@@ -37,8 +38,26 @@ pub struct App {
 pub struct Uploads {
     /// Bytes of the largest file.
     pub max_bytes: usize,
-    /// Uploads that are held in memory at a time; others wait.
-    pub slots: Arc<Semaphore>,
+    /// One permit per byte of all uploads that are held in memory. An upload takes
+    /// them as its bytes come, so a slow one keeps nobody out.
+    pub memory: Arc<Semaphore>,
+    /// One permit per file that is read at a time; others wait.
+    pub readers: Arc<Semaphore>,
+}
+
+impl Uploads {
+    /// Uploads of up to `max_bytes` each, with memory for eight of that size.
+    pub fn new(max_bytes: usize) -> Uploads {
+        const AT_A_TIME: usize = 8;
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Uploads {
+            max_bytes,
+            memory: Arc::new(Semaphore::new(
+                (max_bytes * AT_A_TIME).min(Semaphore::MAX_PERMITS),
+            )),
+            readers: Arc::new(Semaphore::new(cores)),
+        }
+    }
 }
 
 /// The routes of the API.

@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::config::Serve;
@@ -16,10 +16,6 @@ use crate::http::{App, Uploads, router};
 use crate::identity::jwks::Keyring;
 use crate::identity::verify::Verifier;
 use crate::store::{OpenError, Store};
-
-/// Uploads in memory at a time: with 10 MiB each, 80 MiB and as much again for
-/// their fixes.
-const UPLOADS_AT_A_TIME: usize = 8;
 
 /// Why the API cannot be served. The message is one sentence for whoever runs it.
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +82,14 @@ impl Server {
             address: config.listen,
             source,
         })?;
+        if let Some(path) = &config.ready_file {
+            // That of a process that was killed tells of an address that is no more.
+            let _ = fs::remove_file(path);
+        }
         let store = Store::open(&config.data, Arc::clone(&clock)).await?;
         let keys = Keyring::new(config.jwks_url.clone(), Arc::clone(&clock))?;
         let verifier = Verifier::new(keys, &config.issuer, clock);
-        let uploads = Uploads {
-            max_bytes: config.max_upload,
-            slots: Arc::new(Semaphore::new(UPLOADS_AT_A_TIME)),
-        };
+        let uploads = Uploads::new(config.max_upload);
         if let Some(path) = &config.ready_file {
             write_ready_file(path, address).map_err(|source| ServeError::ReadyFile {
                 path: path.clone(),

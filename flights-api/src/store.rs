@@ -12,6 +12,9 @@ mod blobs;
 mod lock;
 mod sqlite;
 
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,7 +54,7 @@ pub enum OpenError {
         /// The directory that was given.
         directory: PathBuf,
         /// What the operating system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A migration failed.
     #[error("cannot bring the database to this version: {0}")]
@@ -112,7 +115,7 @@ impl Store {
             directory: directory.to_owned(),
             source,
         };
-        std::fs::create_dir_all(directory).map_err(io)?;
+        make_directory(directory).map_err(io)?;
         let lock = lock::DirectoryLock::take(directory).map_err(io)?;
         let lock = lock.ok_or_else(|| OpenError::InUse(directory.to_owned()))?;
         let database = Database::open(&directory.join("flights.db")).await?;
@@ -265,4 +268,16 @@ impl Store {
             tracing::warn!(flight = %flight.id, %error, "cannot remove a blob; the next start will");
         }
     }
+}
+
+/// Makes the directory, for this user alone, and makes that durable.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let parent = directory.canonicalize()?;
+    parent
+        .parent()
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

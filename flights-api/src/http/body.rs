@@ -1,5 +1,6 @@
 //! The file out of an upload's body, whichever way it was put in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -7,7 +8,9 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use multer::{Constraints, Multipart, SizeLimit};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::Uploads;
 use super::problem::{Code, Problem};
 
 /// How long a client may go without sending a byte.
@@ -16,11 +19,22 @@ const STALL: Duration = Duration::from_secs(30);
 /// Bytes that the framing of a multipart body may have beside the file.
 const FRAMING: u64 = 64 * 1024;
 
+/// A file in memory, and the permit for the memory.
+#[derive(Debug)]
+pub struct File {
+    /// The file.
+    pub bytes: Bytes,
+    /// Its share of [`Uploads::memory`]; given back when dropped.
+    pub memory: OwnedSemaphorePermit,
+}
+
 /// Reads the file of an upload: a raw body, or the one part `file` of a form.
 ///
 /// # Errors
-/// A problem that says what was expected: 400, 408, 413 or 415.
-pub async fn file(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// A problem that says what was expected: 400, 408, 413 or 415; 503 if other
+/// uploads fill the memory.
+pub async fn file(headers: &HeaderMap, body: Body, uploads: &Uploads) -> Result<File, Problem> {
+    let limit = uploads.max_bytes;
     if headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
@@ -40,12 +54,10 @@ pub async fn file(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes
     }
     match form {
         None => {
-            collect(body.into_data_stream(), limit, |_| {
-                broken("the body broke off")
-            })
-            .await
+            let broke_off = |_: &axum::Error| broken("the body broke off");
+            collect(body.into_data_stream(), uploads, broke_off).await
         }
-        Some(boundary) => part(body.into_data_stream(), boundary, limit).await,
+        Some(boundary) => part(body.into_data_stream(), boundary, uploads).await,
     }
 }
 
@@ -76,7 +88,12 @@ fn form(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-async fn part(stream: BodyDataStream, boundary: String, limit: usize) -> Result<Bytes, Problem> {
+async fn part(
+    stream: BodyDataStream,
+    boundary: String,
+    uploads: &Uploads,
+) -> Result<File, Problem> {
+    let limit = uploads.max_bytes;
     let sizes = SizeLimit::new().whole_stream(limit as u64 + FRAMING);
     let mut form =
         Multipart::with_constraints(stream, boundary, Constraints::new().size_limit(sizes));
@@ -87,7 +104,7 @@ async fn part(stream: BodyDataStream, boundary: String, limit: usize) -> Result<
     {
         match (part.name(), &file) {
             (Some("file"), None) => {
-                file = Some(collect(part, limit, |error| in_form(error, limit)).await?);
+                file = Some(collect(part, uploads, |error| in_form(error, limit)).await?);
             }
             (Some("file"), Some(_)) => {
                 return Err(broken("expected one part `file`, found several"));
@@ -104,18 +121,39 @@ async fn part(stream: BodyDataStream, boundary: String, limit: usize) -> Result<
 
 async fn collect<E>(
     mut stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
-    limit: usize,
+    uploads: &Uploads,
     problem: impl Fn(&E) -> Problem,
-) -> Result<Bytes, Problem> {
+) -> Result<File, Problem> {
     let mut file = Vec::new();
+    let mut memory = reserve(uploads, 0)?;
     while let Some(chunk) = unless_stalled(stream.next()).await? {
         let chunk = chunk.map_err(|error| problem(&error))?;
-        if file.len() + chunk.len() > limit {
-            return Err(too_large(limit));
+        if file.len() + chunk.len() > uploads.max_bytes {
+            return Err(too_large(uploads.max_bytes));
         }
+        memory.merge(reserve(uploads, chunk.len())?);
         file.extend_from_slice(&chunk);
     }
-    Ok(file.into())
+    Ok(File {
+        bytes: file.into(),
+        memory,
+    })
+}
+
+/// Memory for so many more bytes, at once or not at all: uploads that waited for
+/// each other's memory would wait for ever.
+fn reserve(uploads: &Uploads, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    let busy = || {
+        Problem::new(
+            Code::Busy,
+            "other uploads fill the memory that is set aside for them",
+        )
+        .retry_after(1)
+    };
+    let bytes = u32::try_from(bytes).map_err(|_| busy())?;
+    Arc::clone(&uploads.memory)
+        .try_acquire_many_owned(bytes)
+        .map_err(|_| busy())
 }
 
 async fn unless_stalled<T>(next: impl Future<Output = T>) -> Result<T, Problem> {

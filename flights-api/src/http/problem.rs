@@ -18,6 +18,7 @@
 //! | `no-date` | 422 | the file has no date that can be read; `detail` names the line |
 //! | `no-fixes` | 422 | the file has no fix that can be read; `detail` names the line |
 //! | `internal` | 500 | a fault of this API; the log has it under the same request id |
+//! | `busy` | 503 | other uploads fill the memory set aside for them; retry |
 //! | `keys-unavailable` | 503 | the gateway's keys cannot be fetched, so no identity can be checked; retry |
 //! | `store-unavailable` | 503 | the store cannot be reached; retry |
 
@@ -48,13 +49,14 @@ pub enum Code {
     NoDate,
     NoFixes,
     Internal,
+    Busy,
     KeysUnavailable,
     StoreUnavailable,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 15] = [
+    pub const ALL: [Code; 16] = [
         Code::InvalidParameter,
         Code::InvalidUpload,
         Code::IdentityRequired,
@@ -68,6 +70,7 @@ impl Code {
         Code::NoDate,
         Code::NoFixes,
         Code::Internal,
+        Code::Busy,
         Code::KeysUnavailable,
         Code::StoreUnavailable,
     ];
@@ -124,6 +127,7 @@ impl Code {
                 "Internal error",
                 StatusCode::INTERNAL_SERVER_ERROR,
             ),
+            Code::Busy => ("busy", "Busy", StatusCode::SERVICE_UNAVAILABLE),
             Code::KeysUnavailable => (
                 "keys-unavailable",
                 "Keys unavailable",

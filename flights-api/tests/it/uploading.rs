@@ -4,6 +4,8 @@ use futures_util::future::join_all;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::{Api, problem, real, short_flight};
 
@@ -238,4 +240,78 @@ async fn of_many_simultaneous_uploads_of_a_file_exactly_one_makes_a_flight() {
     assert_eq!((created, existing), (1, 23));
     assert_eq!(anna.list("").await["flights"].as_array().unwrap().len(), 1);
     assert_eq!(api.blob_files().len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing_although_its_half_would_be_a_flight() {
+    let api = Api::start().await;
+    let anna = api.pilot("anna");
+    let file = short_flight(36000, 1);
+    let half = &file[..file.len() / 2];
+    for framing in [
+        format!("Content-Length: {}\r\n\r\n{half}", file.len()),
+        format!(
+            "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{half}\r\n",
+            half.len()
+        ),
+    ] {
+        let address = api.base.strip_prefix("http://").unwrap();
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST /api/v1/flights HTTP/1.1\r\nHost: x\r\nFlightgate-Identity: {}\r\n{framing}",
+            anna.token
+        );
+        connection.write_all(request.as_bytes()).await.unwrap();
+        connection.shutdown().await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    }
+    assert_eq!(anna.list("").await["flights"], json!([]));
+    assert_eq!(api.blob_files().len(), 0);
+}
+
+#[tokio::test]
+async fn slow_uploads_do_not_keep_others_out_and_full_memory_is_503() {
+    // Memory for eight files of this size.
+    let api = Api::start_with(|config| config.max_upload = 6000).await;
+    let anna = api.pilot("anna");
+    let open = async |bytes: usize| {
+        let address = api.base.strip_prefix("http://").unwrap();
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST /api/v1/flights HTTP/1.1\r\nHost: x\r\nFlightgate-Identity: {}\r\nExpect: 100-continue\r\n\
+             Content-Length: 6000\r\n\r\n",
+            anna.token
+        );
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut go_on = [0; 25];
+        connection.read_exact(&mut go_on).await.unwrap();
+        connection
+            .write_all("L".repeat(bytes).as_bytes())
+            .await
+            .unwrap();
+        connection
+    };
+    let mut slow = Vec::new();
+    for _ in 0..40 {
+        slow.push(open(1).await);
+    }
+    assert_eq!(anna.post(short_flight(36000, 1)).await.status(), 201);
+    for _ in 0..8 {
+        slow.push(open(5990).await);
+    }
+    let refused = loop {
+        // Until what they sent has arrived.
+        let response = anna.post(short_flight(36000, 2)).await;
+        if response.status() == 503 {
+            break response;
+        }
+    };
+    assert_eq!(refused.headers()["retry-after"], "1");
+    problem(refused, 503, "busy").await;
+    drop(slow);
+    while anna.post(short_flight(36000, 3)).await.status() == 503 {
+        tokio::task::yield_now().await;
+    }
 }
