@@ -1,0 +1,96 @@
+//! The bodies of our answers.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::{
+    forward::{BodyError, UpstreamBody},
+    server::connection::InFlight,
+};
+
+/// A response body. The request that it answers ends with it.
+#[derive(Default)]
+pub struct Body {
+    content: Content,
+    in_flight: Option<InFlight>,
+}
+
+#[derive(Default)]
+enum Content {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// All of it is here.
+    Full(Bytes),
+    /// It streams from an upstream.
+    Upstream(UpstreamBody),
+}
+
+impl Body {
+    /// No content.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Content that is here.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            content: Content::Full(bytes.into()),
+            in_flight: None,
+        }
+    }
+
+    /// Content that streams from an upstream.
+    pub(crate) fn upstream(body: UpstreamBody) -> Self {
+        Self {
+            content: Content::Upstream(body),
+            in_flight: None,
+        }
+    }
+
+    /// Keeps the connection marked as busy until this body is gone.
+    pub(crate) fn hold(&mut self, in_flight: InFlight) {
+        self.in_flight = Some(in_flight);
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Full(bytes) => bytes.is_empty(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Upstream(body) => body.size_hint(),
+        }
+    }
+}

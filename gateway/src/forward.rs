@@ -1,0 +1,216 @@
+//! Passes a permitted request on to its upstream and the answer back, both as
+//! streams.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::{
+    body::Body,
+    core::Core,
+    permit::Permit,
+    request_id::RequestId,
+    route::Route,
+    server::{connection::Connection, deadline::Deadlines},
+};
+
+mod headers;
+mod request_body;
+pub(crate) mod upstream;
+
+use headers::Statement;
+use request_body::RequestBody;
+use upstream::{ConnectError, Link, Upstream, poll_driven};
+
+/// Why there is no answer from the upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It broke off, or answered something that is not HTTP.
+    #[error("the upstream broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    /// It switched protocols, which nobody asked for.
+    #[error("the upstream answered 101 to a request without Upgrade")]
+    Switched,
+    /// Its head did not come in time.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+/// Why an answer ends before its end. The client sees a broken message: never
+/// one that looks whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// What came is not HTTP.
+    #[error("the upstream's body broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    /// The connection ended.
+    #[error("the upstream closed the connection within its body")]
+    BrokenOff,
+    /// Nothing more came in time.
+    #[error("the upstream's body stalled")]
+    Timeout,
+}
+
+/// Passes `request` on. The permit is the proof that it may pass.
+pub(crate) async fn forward(
+    core: &Core,
+    connection: &Connection,
+    route: &Route,
+    permit: Permit,
+    request: Request<Incoming>,
+    request_id: &RequestId,
+) -> Result<Response<Body>, ForwardError> {
+    let upstream = &core.upstreams[route.upstream];
+    let limits = &core.shared.config.limits;
+    let idle = Deadlines::ticks(limits.idle_timeout.duration());
+    let response = Deadlines::ticks(limits.response_timeout.duration());
+    let mut link = upstream.link().await?;
+
+    let (mut parts, body) = request.into_parts();
+    set_host(&parts.uri, &mut parts.headers);
+    if let Some(path) = parts.uri.path_and_query()
+        && parts.uri.authority().is_some()
+    {
+        parts.uri = path.clone().into();
+    }
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    headers::to_upstream(
+        &mut parts.headers,
+        Statement {
+            identity: permit.into_identity(),
+            peer: connection.peer_header(),
+            request_id: request_id.header_value(),
+        },
+    );
+    let body = RequestBody::new(body, link.deadline.clone(), idle, response);
+    let mut answer = pin!(link.send(Request::from_parts(parts, body)));
+    let answer = poll_fn(|cx| {
+        link.drive(cx);
+        if let Poll::Ready(answer) = poll_driven(|cx| answer.as_mut().poll(cx)) {
+            return Poll::Ready(answer.map_err(ForwardError::from));
+        }
+        if link.deadline.poll_passed(cx) {
+            return Poll::Ready(Err(ForwardError::Timeout));
+        }
+        Poll::Pending
+    })
+    .await?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ForwardError::Switched);
+    }
+    let (mut parts, incoming) = answer.into_parts();
+    headers::to_client(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    link.deadline.arm(idle);
+    let body = UpstreamBody {
+        incoming,
+        link: Some(link),
+        upstream: upstream.clone(),
+        idle,
+        waiting: false,
+    };
+    Ok(Response::from_parts(parts, Body::upstream(body)))
+}
+
+/// HTTP/2 names the host in the request's authority.
+fn set_host(uri: &http::Uri, headers: &mut HeaderMap) {
+    if let Some(authority) = uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+}
+
+/// An upstream's body on its way to the client. When it has come to its end,
+/// the connection goes back to the pool; when it is dropped before, the
+/// connection is closed and the upstream hears that nobody listens any more.
+pub struct UpstreamBody {
+    incoming: Incoming,
+    link: Option<Box<Link>>,
+    upstream: Rc<Upstream>,
+    idle: u32,
+    /// Whether it is the upstream that we wait for, and not the client.
+    waiting: bool,
+}
+
+impl http_body::Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = poll_driven(|cx| Pin::new(&mut this.incoming).poll_frame(cx)) {
+            return Poll::Ready(this.passed(frame));
+        }
+        let Some(link) = &mut this.link else {
+            return Poll::Ready(None);
+        };
+        link.drive(cx);
+        if let Poll::Ready(frame) = poll_driven(|cx| Pin::new(&mut this.incoming).poll_frame(cx)) {
+            return Poll::Ready(this.passed(frame));
+        }
+        if !this.waiting {
+            this.waiting = true;
+            link.deadline.arm(this.idle);
+        }
+        let error = if link.has_ended() {
+            BodyError::BrokenOff
+        } else if link.deadline.poll_passed(cx) {
+            BodyError::Timeout
+        } else {
+            return Poll::Pending;
+        };
+        this.link = None;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl UpstreamBody {
+    fn passed(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
+    ) -> Option<Result<Frame<Bytes>, BodyError>> {
+        self.waiting = false;
+        if frame.is_none() {
+            self.give_back();
+        }
+        frame.map(|frame| frame.map_err(BodyError::from))
+    }
+
+    fn give_back(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.upstream.give_back(link);
+        }
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.give_back();
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Token revocation (RFC 7009).
+
+use bytes::Bytes;
+use crds::contract::Sha256Hash;
+use http::Response;
+
+use super::{Call, client, error::Error, form::Form, introspect, no_store};
+use crate::{body::Body, core::Core};
+
+/// Answers a revocation request. A token that is unknown or dead already is
+/// revoked for all that the client needs to know (WF-57).
+pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body>, Error> {
+    let form = Form::parse(call.headers, &call.body)?;
+    let client = client::authenticate(core, call.headers, &form)?;
+    let token = form.required("token")?.as_bytes();
+    if core
+        .shared
+        .registry
+        .load()
+        .api_key(&Sha256Hash::of(token).0)
+        .is_some()
+    {
+        return Err(Error::token_type());
+    }
+    if let Some(record) = introspect::live(core, token).await? {
+        if record.client != client.id {
+            return Err(Error::unauthorized(
+                "the token was issued to another client (RFC 7009 section 2.1)",
+            ));
+        }
+        let hash = core.shared.keys.pepper.hash(token);
+        let taken = core.shared.store.consume(hash).await?;
+        core.shared.revocations.publish(hash);
+        if taken.is_some() {
+            core.metrics.token_revoked();
+        }
+    }
+    let mut response = Response::new(Body::full(Bytes::from_static(b"{}")));
+    no_store(response.headers_mut());
+    Ok(response)
+}

@@ -1,0 +1,231 @@
+//! Documents from a directory: every `*.json` in it, read again when it
+//! changes. A document that cannot be read leaves its last good form in force.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crds::gateway_config::GatewayConfig;
+use notify::{RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use super::{Loaded, Registry};
+use crate::scopes::Catalogue;
+
+/// Larger files are not documents.
+const MAX_DOCUMENT: u64 = 1 << 20;
+/// Changes within this time are taken together.
+const SETTLE: Duration = Duration::from_millis(20);
+/// How often the directory is read even though nobody said that it changed:
+/// some file systems tell nobody.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// The documents of one directory.
+pub struct Directory {
+    path: PathBuf,
+    config: Arc<GatewayConfig>,
+    catalogue: Arc<Catalogue>,
+    documents: BTreeMap<String, Loaded>,
+    /// Documents that are not in force as they stand, and why.
+    rejected: BTreeMap<String, String>,
+    stamps: BTreeMap<String, Stamp>,
+    generation: u64,
+}
+
+/// Tells one state of a file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// The directory could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The file system refused.
+    #[error("resources: {path}: {source}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Changes cannot be watched.
+    #[error("resources: {path} cannot be watched: {source}")]
+    Watch {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: notify::Error,
+    },
+}
+
+/// What one look at the directory found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Whether a new registry is due.
+    pub changed: bool,
+    /// Documents that were found unreadable in this look.
+    pub rejected: usize,
+}
+
+impl Directory {
+    /// The documents of `path`, none read yet.
+    pub fn new(path: &Path, config: Arc<GatewayConfig>, catalogue: Arc<Catalogue>) -> Self {
+        Self {
+            path: path.into(),
+            config,
+            catalogue,
+            documents: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+            stamps: BTreeMap::new(),
+            generation: 0,
+        }
+    }
+
+    /// Reads what changed since the last look.
+    pub fn scan(&mut self) -> Result<Scan, DirectoryError> {
+        let fail = |source| DirectoryError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(&self.path).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            if let Some(stem) = name.strip_suffix(".json") {
+                found.insert(stem.to_owned(), entry.path());
+            }
+        }
+        let mut scan = Scan {
+            changed: self.forget_all_but(&found),
+            rejected: 0,
+        };
+        for (name, path) in found {
+            match self.look_at(&name, &path) {
+                Ok(changed) => scan.changed |= changed,
+                Err(reason) => {
+                    tracing::warn!(
+                        document = name,
+                        reason,
+                        "document not read, its last good form serves on"
+                    );
+                    self.rejected.insert(name, reason);
+                    scan.rejected += 1;
+                }
+            }
+        }
+        Ok(scan)
+    }
+
+    /// Drops what is no longer there; true if that changes what is in force.
+    fn forget_all_but(&mut self, found: &BTreeMap<String, PathBuf>) -> bool {
+        let before = self.documents.len();
+        self.documents.retain(|name, _| found.contains_key(name));
+        self.rejected.retain(|name, _| found.contains_key(name));
+        self.stamps.retain(|name, _| found.contains_key(name));
+        self.documents.len() != before
+    }
+
+    /// Reads one document if its file changed; true if a new form is in force.
+    fn look_at(&mut self, name: &str, path: &Path) -> Result<bool, String> {
+        let stamp = match Stamp::of(path) {
+            Ok(stamp) => stamp,
+            // Gone since it was listed: the next look will say so.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.to_string()),
+        };
+        if self.stamps.get(name) == Some(&stamp) {
+            return Ok(false);
+        }
+        self.stamps.insert(name.to_owned(), stamp);
+        if stamp.length > MAX_DOCUMENT {
+            return Err(format!(
+                "{} bytes: a document has at most {MAX_DOCUMENT}",
+                stamp.length
+            ));
+        }
+        let bytes = fs::read(path).map_err(|error| error.to_string())?;
+        if !self
+            .documents
+            .get(name)
+            .is_some_and(|loaded| loaded.is_of(&bytes))
+        {
+            let loaded = Loaded::read(&bytes, &self.config, &self.catalogue);
+            self.documents
+                .insert(name.to_owned(), loaded.map_err(|error| error.to_string())?);
+            self.rejected.remove(name);
+            return Ok(true);
+        }
+        self.rejected.remove(name);
+        Ok(false)
+    }
+
+    /// The registry of the documents in force.
+    pub fn registry(&mut self) -> Registry {
+        self.generation += 1;
+        Registry::new(self.generation, &self.documents)
+    }
+
+    /// Documents that are not in force as they stand: name and reason.
+    pub fn rejected(&self) -> &BTreeMap<String, String> {
+        &self.rejected
+    }
+
+    /// Follows the directory for ever and hands over each new state.
+    pub async fn follow(
+        mut self,
+        mut publish: impl FnMut(&mut Self, &Scan),
+    ) -> Result<(), DirectoryError> {
+        let watch = |source| DirectoryError::Watch {
+            path: self.path.clone(),
+            source,
+        };
+        let (changed, mut changes) = mpsc::channel(1);
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Reading a file is an event as well, and nothing that matters here.
+                if !event.is_ok_and(|event| event.kind.is_access()) {
+                    // Full: a look is due already.
+                    let _ = changed.try_send(());
+                }
+            })
+            .map_err(watch)?;
+        watcher
+            .watch(&self.path, RecursiveMode::NonRecursive)
+            .map_err(watch)?;
+        loop {
+            match self.scan() {
+                Ok(scan) => publish(&mut self, &scan),
+                Err(error) => {
+                    tracing::warn!(%error, "resources not read, the last good state serves on")
+                }
+            }
+            let _ = tokio::time::timeout(RESCAN, changes.recv()).await;
+            tokio::time::sleep(SETTLE).await;
+            while changes.try_recv().is_ok() {}
+        }
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}

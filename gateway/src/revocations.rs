@@ -1,0 +1,99 @@
+//! Tells every data-plane thread which tokens died, before the one who asked
+//! for it hears that they did.
+//!
+//! A thread looks at one number per request. When that number has moved, it
+//! reads the news and forgets the tokens in it. Whoever revokes publishes after
+//! the store has it on disk and before answering, so that a request which is
+//! sent after the answer never passes on the dead token.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::store::TokenHash;
+
+/// News that are kept; a thread that missed more forgets everything.
+const KEPT: usize = 4_096;
+
+/// The news of dead tokens.
+#[derive(Debug, Default)]
+pub struct Revocations {
+    published: AtomicU64,
+    recent: Mutex<VecDeque<TokenHash>>,
+}
+
+/// What a reader missed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// These tokens died.
+    Tokens(Vec<TokenHash>),
+    /// More died than are still known by name.
+    TooMany,
+}
+
+impl Revocations {
+    /// How many were published so far.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// Announces that a token died.
+    pub fn publish(&self, token: TokenHash) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.push_back(token);
+        if recent.len() > KEPT {
+            recent.pop_front();
+        }
+        self.published.fetch_add(1, Ordering::Release);
+    }
+
+    /// What was published after the first `seen`, and the new count.
+    pub fn since(&self, seen: u64) -> (News, u64) {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let published = self.published();
+        let missed = usize::try_from(published - seen).unwrap_or(usize::MAX);
+        match recent.len().checked_sub(missed) {
+            Some(start) => (
+                News::Tokens(recent.range(start..).copied().collect()),
+                published,
+            ),
+            None => (News::TooMany, published),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_gets_what_it_missed_and_nothing_twice() {
+        let revocations = Revocations::default();
+        revocations.publish(TokenHash([1; 32]));
+        revocations.publish(TokenHash([2; 32]));
+        let (news, seen) = revocations.since(0);
+        assert_eq!(
+            news,
+            News::Tokens(vec![TokenHash([1; 32]), TokenHash([2; 32])])
+        );
+        revocations.publish(TokenHash([3; 32]));
+        assert_eq!(
+            revocations.since(seen),
+            (News::Tokens(vec![TokenHash([3; 32])]), 3)
+        );
+    }
+
+    #[test]
+    fn a_reader_that_missed_too_many_is_told_so() {
+        let revocations = Revocations::default();
+        for _ in 0..=KEPT {
+            revocations.publish(TokenHash([0; 32]));
+        }
+        assert_eq!(revocations.since(0).0, News::TooMany);
+        assert!(matches!(revocations.since(1).0, News::Tokens(tokens) if tokens.len() == KEPT));
+    }
+}

@@ -1,0 +1,257 @@
+//! `flightgate-gateway serve`: from a configuration to a running gateway, and
+//! to its orderly end.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use crds::gateway_config::GatewayConfig;
+use serde::Serialize;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    admin,
+    clock::System,
+    config::{self, ConfigError},
+    gateway::{Gateway, GatewayError, threads},
+    keys::write_private,
+    registry::directory::{Directory, DirectoryError, Scan},
+    server::{
+        Server, ServerError,
+        listen::{self, ListenError},
+        tls::{Files, TlsError},
+    },
+    telemetry::log::{self, LogError},
+};
+
+/// Threads for what is not on the way of a request.
+const SLOW_THREADS: usize = 2;
+/// How often expired records are swept out.
+const SWEEP: Duration = Duration::from_secs(10);
+/// Records that one step of sweeping looks at.
+const SWEEP_STEP: usize = 1_000;
+
+/// What `serve` was told on its command line.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `gateway.yaml`.
+    pub config: PathBuf,
+    /// The folder of contract documents.
+    pub resources: PathBuf,
+    /// Written once all listeners are open.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// The gateway could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// One of its addresses.
+    #[error("listen.{0}")]
+    Listen(#[from] ListenError),
+    /// Its certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// What its threads share.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// Its documents.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Its threads.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Its metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Something else of the system.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was done.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The addresses that the gateway got, as the ready file has them.
+#[derive(Debug, Serialize)]
+struct Addresses {
+    public: SocketAddr,
+    admin: SocketAddr,
+    internal: SocketAddr,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn serve(options: &Options) -> Result<(), ServeError> {
+    let config = Arc::new(config::load(&options.config)?);
+    log::start(&config.log)?;
+    let failed = |action| move |source| ServeError::Io { action, source };
+    // The process is single-threaded still, and nobody chose a provider before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+
+    let public = listen::bind("public", config.listen.public, threads(&config))?;
+    let admin = listen::bind("admin", config.listen.admin, 1)?;
+    let internal = listen::bind("internal", config.listen.internal, 1)?;
+    let local = |listeners: &[std::net::TcpListener]| match listeners {
+        [first, ..] => first.local_addr().map_err(failed("listening")),
+        [] => Err(failed("listening")(io::Error::other("no listener"))),
+    };
+    let addresses = Addresses {
+        public: local(&public)?,
+        admin: local(&admin)?,
+        internal: local(&internal)?,
+    };
+
+    let files = Files::of(&config)?;
+    let tls = Arc::new(ArcSwap::new(files.load()?));
+    let gateway = Gateway::open(
+        config.clone(),
+        addresses.public.port(),
+        Arc::new(System),
+        Arc::new(System),
+    )?;
+    let mut directory = Directory::new(
+        &options.resources,
+        config.clone(),
+        gateway.catalogue.clone(),
+    );
+    let scan = directory.scan()?;
+    publish(&gateway, &mut directory, &scan);
+    warn_of_what_is_not_enforced(&config);
+
+    let (stop, stopped) = watch::channel(false);
+    let slow = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(SLOW_THREADS)
+        .thread_name("slow")
+        .enable_all()
+        .build()
+        .map_err(failed("starting the runtime"))?;
+    let server = Server::start(&gateway, public, &tls, &stopped)?;
+    slow.block_on(async {
+        for (listener, router) in [
+            (admin, admin::admin(&gateway)?),
+            (internal, admin::internal(&gateway)),
+        ] {
+            for listener in listener {
+                spawn_http(listener, router.clone()).map_err(failed("listening"))?;
+            }
+        }
+        tokio::spawn(files.follow(tls.clone()));
+        tokio::spawn(follow(directory, gateway.clone()));
+        tokio::spawn(sweep(gateway.clone()));
+        tracing::info!(
+            public = %addresses.public, admin = %addresses.admin, internal = %addresses.internal,
+            issuer = gateway.issuer, documents = gateway.registry.load().hashes().len(), "ready",
+        );
+        if let Some(path) = &options.ready_file {
+            write_addresses(path, &addresses).map_err(failed("writing the ready file"))?;
+        }
+        stop_signal().await.map_err(failed("waiting for signals"))
+    })?;
+    tracing::info!("stopping: requests under way are finished first");
+    // Nobody listens any more only if every thread has ended already.
+    let _ = stop.send(true);
+    server.join();
+    slow.shutdown_timeout(Duration::from_secs(1));
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn write_addresses(path: &Path, addresses: &Addresses) -> io::Result<()> {
+    let mut json = serde_json::to_vec(addresses)?;
+    json.push(b'\n');
+    write_private(path, &json)
+}
+
+fn spawn_http(listener: std::net::TcpListener, router: axum::Router) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "listener ended");
+        }
+    });
+    Ok(())
+}
+
+async fn stop_signal() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Puts what a look at the documents found into force.
+fn publish(gateway: &Gateway, directory: &mut Directory, scan: &Scan) {
+    gateway
+        .rejected
+        .fetch_add(scan.rejected as u64, Ordering::Relaxed);
+    let rejected = directory.rejected().clone();
+    *gateway
+        .rejected_documents
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = rejected;
+    if scan.changed || gateway.registry.load().generation() == 0 {
+        let registry = directory.registry();
+        tracing::info!(
+            generation = registry.generation(),
+            documents = registry.hashes().len(),
+            "documents in force"
+        );
+        gateway.registry.store(Arc::new(registry));
+    }
+}
+
+async fn follow(directory: Directory, gateway: Arc<Gateway>) {
+    let followed = directory
+        .follow(|directory, scan| publish(&gateway, directory, scan))
+        .await;
+    if let Err(error) = followed {
+        tracing::error!(%error, "documents are no longer followed");
+    }
+}
+
+async fn sweep(gateway: Arc<Gateway>) {
+    let mut interval = tokio::time::interval(SWEEP);
+    loop {
+        interval.tick().await;
+        loop {
+            match gateway.store.sweep(gateway.clock.now(), SWEEP_STEP).await {
+                Ok(swept) if swept.more => tokio::task::yield_now().await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "expired tokens not swept out");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The file may say more than this version does; nobody should find out by
+/// surprise.
+fn warn_of_what_is_not_enforced(config: &GatewayConfig) {
+    if config.plans.values().any(|plan| !plan.quotas.is_empty()) {
+        tracing::warn!("plans are read and checked, but this version does not enforce quotas");
+    }
+}

@@ -1,0 +1,88 @@
+//! What is known of one client connection.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::{deadline::Deadline, framing::HeadTap};
+use crate::permit::caller::Caller;
+
+/// What is known of one client connection.
+pub struct Connection {
+    peer: IpAddr,
+    /// The same as a header value, made once.
+    peer_header: HeaderValue,
+    /// The caller of the last request: the next one is mostly the same.
+    last: RefCell<Option<(Zeroizing<Vec<u8>>, Rc<Caller>)>>,
+    in_flight: Cell<u32>,
+    pub(crate) deadline: Deadline,
+    pub(crate) tap: RefCell<HeadTap>,
+}
+
+impl Connection {
+    /// A fresh connection.
+    pub(crate) fn new(peer: SocketAddr, deadline: Deadline, tap: HeadTap) -> Rc<Self> {
+        let peer = peer.ip().to_canonical();
+        Rc::new(Self {
+            peer_header: HeaderValue::from_str(&peer.to_string())
+                .unwrap_or(HeaderValue::from_static("unknown")),
+            peer,
+            last: RefCell::default(),
+            in_flight: Cell::new(0),
+            deadline,
+            tap: RefCell::new(tap),
+        })
+    }
+
+    /// The client's address; an IPv4 address in IPv6 clothes is IPv4.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// The client's address as a header value.
+    pub(crate) fn peer_header(&self) -> HeaderValue {
+        self.peer_header.clone()
+    }
+
+    /// The caller, if this connection brought the same token last.
+    pub(crate) fn remembered(&self, token: &[u8]) -> Option<Rc<Caller>> {
+        let last = self.last.borrow();
+        let (known, caller) = last.as_ref()?;
+        let same = !caller.is_stale() && verify_slices_are_equal(known, token).is_ok();
+        same.then(|| caller.clone())
+    }
+
+    /// Remembers who is behind the token of this request.
+    pub(crate) fn remember(&self, token: &[u8], caller: &Rc<Caller>) {
+        *self.last.borrow_mut() = Some((Zeroizing::new(token.to_vec()), caller.clone()));
+    }
+
+    /// Whether a request is being answered.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_flight.get() > 0
+    }
+
+    /// Notes that a request has arrived; it ends when the guard is dropped.
+    pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.deadline.disarm();
+        InFlight(self.clone())
+    }
+}
+
+/// A request that is being answered.
+pub struct InFlight(Rc<Connection>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0
+            .in_flight
+            .set(self.0.in_flight.get().saturating_sub(1));
+    }
+}

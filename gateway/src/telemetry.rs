@@ -1,0 +1,4 @@
+//! What the gateway tells about itself.
+
+pub mod log;
+pub mod metrics;
