@@ -1,6 +1,6 @@
 //! The command `flights-api`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ fn log(config: &Serve) -> Result<(), String> {
         .map_err(|error| format!("--log: expected a level such as info: {error}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => log.init(),

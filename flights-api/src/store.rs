@@ -5,7 +5,7 @@
 //! row; a deletion commits first, then removes the blob. What a crash leaves is at
 //! worst a blob without a row, and opening the store sweeps those away.
 //!
-//! A blob belongs to one flight ([`blobs`]), so no deletion reaches the bytes of
+//! A blob belongs to one flight (`blobs.rs`), so no deletion reaches the bytes of
 //! another, and no upload races with the deletion of the same file.
 
 mod blobs;

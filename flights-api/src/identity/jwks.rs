@@ -61,7 +61,7 @@ pub enum KeyError {
 /// Why a fetch failed.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("{0}")]
+    #[error("{}", innermost(.0))]
     Http(#[from] reqwest::Error),
     #[error("the answer is larger than 64 KiB")]
     TooLarge,
@@ -69,6 +69,15 @@ enum FetchError {
     Json(#[from] serde_json::Error),
     #[error("the answer holds no Ed25519 key for signatures")]
     NoKey,
+}
+
+/// What lies under an error of `reqwest`, whose own message is only where it was.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 impl Keyring {

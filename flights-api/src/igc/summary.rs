@@ -24,7 +24,8 @@ pub struct Summary {
     pub first_fix: Place,
     /// The last fix of the log.
     pub last_fix: Place,
-    /// Where and when the aircraft took off; none where the log holds no flight.
+    /// Where and when the flight began: the takeoff, or the first fix of a log that
+    /// begins less than five minutes before it. None where the log holds no flight.
     pub takeoff: Option<Place>,
     /// Where and when it landed: the first fix on the ground, or the last fix of a
     /// log that ends in the air.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, Result};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, Result};
 
 use crate::flight::{Flight, FlightId};
 
@@ -49,9 +49,8 @@ impl Blobs {
 
     /// Keeps the file of a flight. Durable when this returns.
     pub(super) async fn put(&self, flight: &Flight, file: Bytes) -> Result<()> {
-        let payload = PutPayload::from_bytes(file);
         self.objects
-            .put_opts(&name(flight), payload, PutMode::Create.into())
+            .put(&name(flight), PutPayload::from_bytes(file))
             .await
             .map(drop)
     }

@@ -45,11 +45,12 @@ fn command(data: &Path, jwks: &str) -> Command {
 }
 
 /// Starts it, and waits for its ready file.
-pub(crate) fn start(directory: &Path, jwks: &str) -> Process {
+pub(crate) fn start(directory: &Path, jwks: &str, options: &[&str]) -> Process {
     let ready = directory.join("ready.json");
     let _ = std::fs::remove_file(&ready);
     let mut command = command(&directory.join("data"), jwks);
     let child = command
+        .args(options)
         .arg("--ready-file")
         .arg(&ready)
         .stderr(Stdio::null())
@@ -126,7 +127,7 @@ async fn a_taken_port_is_one_sentence_and_exit_code_1() {
 async fn a_data_directory_has_one_process() {
     let directory = TempDir::new().unwrap();
     let (_, gateway) = gateway().await;
-    let _first = start(directory.path(), &gateway.url);
+    let _first = start(directory.path(), &gateway.url, &[]);
     let output = command(&directory.path().join("data"), &gateway.url)
         .output()
         .unwrap();
@@ -222,31 +223,35 @@ async fn options_may_come_from_the_environment() {
     }
 }
 
+/// Begins an upload, and waits until the server asks for its body.
+async fn begin_upload(process: &Process, token: &str, length: usize) -> TcpStream {
+    let address = process.base.strip_prefix("http://").unwrap();
+    let mut upload = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/flights HTTP/1.1\r\nHost: x\r\nFlightgate-Identity: {token}\r\n\
+         Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+    );
+    upload.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    upload.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    upload
+}
+
 #[tokio::test]
 async fn sigterm_finishes_the_upload_that_is_under_way() {
     let directory = TempDir::new().unwrap();
     let (signer, gateway) = gateway().await;
-    let process = start(directory.path(), &gateway.url);
-    let address = process.base.strip_prefix("http://").unwrap().to_owned();
+    let process = start(directory.path(), &gateway.url, &[]);
     let token = signer.sign(&claims(Timestamp::now().as_second(), "anna", ALL));
     let file = short_flight(36_000, 1);
     let (half, rest) = file.split_at(1000);
-
-    let mut upload = TcpStream::connect(&address).await.unwrap();
-    let head = format!(
-        "POST /api/v1/flights HTTP/1.1\r\nHost: x\r\nFlightgate-Identity: {token}\r\nExpect: 100-continue\r\n\
-         Content-Length: {}\r\n\r\n",
-        file.len()
-    );
-    upload.write_all(head.as_bytes()).await.unwrap();
-    // The server asks for the body: the request is under way.
-    let mut go_on = [0; 25];
-    upload.read_exact(&mut go_on).await.unwrap();
-    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut upload = begin_upload(&process, &token, file.len()).await;
     upload.write_all(half.as_bytes()).await.unwrap();
     terminate(&process.child);
     // It takes no new connections from here on.
-    while TcpStream::connect(&address).await.is_ok() {
+    let address = process.base.strip_prefix("http://").unwrap();
+    while TcpStream::connect(address).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     upload.write_all(rest.as_bytes()).await.unwrap();
@@ -255,4 +260,15 @@ async fn sigterm_finishes_the_upload_that_is_under_way() {
     assert!(answer.starts_with("HTTP/1.1 201 Created"), "{answer}");
     assert!(wait(process).await.success());
     assert!(!directory.path().join("ready.json").exists());
+}
+
+#[tokio::test]
+async fn sigterm_waits_no_longer_than_it_was_told() {
+    let directory = TempDir::new().unwrap();
+    let (signer, gateway) = gateway().await;
+    let process = start(directory.path(), &gateway.url, &["--drain", "0"]);
+    let token = signer.sign(&claims(Timestamp::now().as_second(), "anna", ALL));
+    let _never_finished = begin_upload(&process, &token, 5000).await;
+    terminate(&process.child);
+    assert!(wait(process).await.success());
 }

@@ -27,14 +27,14 @@ async fn what_was_acknowledged_survives_kill_9() {
     let token = signer.sign(&claims(Timestamp::now().as_second(), "anna", ALL));
     let ledger = Ledger::default();
     for round in 0..ROUNDS {
-        let mut process = start(directory.path(), &gateway.url);
+        let mut process = start(directory.path(), &gateway.url, &[]);
         let pilot = Pilot::of(&process, &token);
         let killer = kill_after(&process, &ledger, 15 + 7 * round);
         let writers = futures_util::future::join_all((0..WRITERS).map(|_| write(&pilot, &ledger)));
         tokio::join!(killer, writers);
         assert!(!process.child.wait().unwrap().success());
     }
-    let process = start(directory.path(), &gateway.url);
+    let process = start(directory.path(), &gateway.url, &[]);
     ledger
         .check(&Pilot::of(&process, &token), directory.path())
         .await;
