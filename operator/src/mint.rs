@@ -128,34 +128,10 @@ fn checksum(bytes: &[u8]) -> [u8; CHECK_LEN] {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::{cell::Cell, collections::HashSet};
+mod tests {
+    use std::collections::HashSet;
 
     use super::*;
-
-    /// Randomness that repeats: the same seed, the same secrets.
-    #[derive(Debug)]
-    pub(crate) struct Counter(pub(crate) Cell<u64>);
-
-    impl Counter {
-        pub(crate) fn from(seed: u64) -> Self {
-            Self(Cell::new(seed))
-        }
-    }
-
-    impl Rng for Counter {
-        fn fill(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
-            for byte in bytes {
-                // SplitMix64.
-                let next = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-                self.0.set(next);
-                let mut z = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-                *byte = (z >> 56) as u8;
-            }
-            Ok(())
-        }
-    }
 
     #[test]
     fn a_fresh_secret_fits_its_form_and_no_two_are_alike() {

@@ -49,7 +49,10 @@ fn cases(folder: &str) -> Vec<Case> {
         let file = path.strip_prefix(table()).unwrap().display().to_string();
         let text = fs::read_to_string(path).unwrap();
         text.split("\n---\n")
-            .map(|text| Case { file: file.clone(), text: text.to_owned() })
+            .map(|text| Case {
+                file: file.clone(),
+                text: text.to_owned(),
+            })
             .collect::<Vec<_>>()
     };
     files.iter().flat_map(of).collect()
@@ -131,6 +134,11 @@ fn what_is_right_is_accepted() {
         let temporary = tempfile::tempdir().unwrap();
         let output = compile(case, &temporary);
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{} {}:\n{said}", case.file, case.name());
+        assert!(
+            output.status.success(),
+            "{} {}:\n{said}",
+            case.file,
+            case.name()
+        );
     }
 }

@@ -76,7 +76,7 @@ pub(super) struct Gathered {
     /// The applications of the manifests, valid or not.
     applications: BTreeSet<(String, String)>,
     /// The Secrets of the manifests.
-    secrets: BTreeMap<(String, String), EnvFile>,
+    secrets: BTreeMap<(String, String), (Origin, EnvFile)>,
 }
 
 struct Asked {
@@ -184,6 +184,7 @@ impl Gathered {
             }
         }
         gathered.resources.sort_by_key(|asked| asked.kind);
+        gathered.note_strange_secrets(notes);
         Ok(gathered)
     }
 
@@ -223,7 +224,29 @@ impl Gathered {
             }
         }
         let key = (namespace.to_owned(), name.to_owned());
-        self.secrets.insert(key, EnvFile::from_entries(entries));
+        self.secrets
+            .insert(key, (origin.clone(), EnvFile::from_entries(entries)));
+    }
+
+    fn note_strange_secrets(&self, notes: &mut Vec<String>) {
+        let is_brought = |key: &(String, String)| {
+            self.resources.iter().any(|asked| {
+                let secret = &asked.object["spec"]["secret"];
+                asked.namespace == key.0
+                    && secret["existing"] == true
+                    && secret["name"] == key.1.as_str()
+            })
+        };
+        for (origin, _) in self
+            .secrets
+            .iter()
+            .filter(|(key, _)| !is_brought(key))
+            .map(|(_, it)| it)
+        {
+            notes.push(format!(
+                "{origin}: a Secret that no OAuthApplication brings; ignored"
+            ));
+        }
     }
 
     /// Plans every resource against what the output folder holds, and looks for
@@ -467,7 +490,7 @@ struct Outcome {
 impl Context<'_> {
     fn application(
         &self,
-        secrets: &BTreeMap<(String, String), EnvFile>,
+        secrets: &BTreeMap<(String, String), (Origin, EnvFile)>,
     ) -> Result<Outcome, Failure> {
         let application: OAuthApplication = match self.typed() {
             Ok(application) => application,
@@ -476,7 +499,7 @@ impl Context<'_> {
         let secret_name = oauth_application::secret_name(&application);
         let given = secrets.get(&(self.asked.namespace.clone(), secret_name.clone()));
         let file = match given {
-            Some(file) if application.spec.secret.existing => Some(file.clone()),
+            Some((_, file)) if application.spec.secret.existing => Some(file.clone()),
             _ => self.env_file(&secret_name)?,
         };
         let observed = oauth_application::Observed {

@@ -57,6 +57,10 @@ pub(super) fn read(folder: &Path) -> io::Result<(Vec<Manifest>, Vec<Unreadable>)
     let mut files = Vec::new();
     find(folder, &mut files)?;
     files.sort();
+    if files.is_empty() {
+        // Rather than take away every resource because of a mistyped path.
+        return Err(io::Error::other("it holds no *.yaml, *.yml or *.json file"));
+    }
     let mut manifests = Vec::new();
     let mut unreadable = Vec::new();
     for file in files {
