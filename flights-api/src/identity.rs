@@ -6,7 +6,32 @@
 //!
 //! The gateway also decides which scope a route needs. This API asks again, by
 //! types: every operation of the store demands a [`Permit`], and only
-//! [`Caller::permit`] makes one, so a handler that forgot to ask does not compile.
+//! [`Caller::permit`] makes one, so a handler that forgot to ask does not compile:
+//!
+//! ```compile_fail,E0061
+//! # use flights_api::{flight::FlightId, store::Store};
+//! async fn forgot(store: Store, id: FlightId) {
+//!     store.flight(id).await.unwrap();
+//! }
+//! ```
+//!
+//! nor one that asked for less than it does:
+//!
+//! ```compile_fail,E0308
+//! # use flights_api::{flight::FlightId, identity::{Permit, Read}, store::Store};
+//! async fn reads(permit: Permit<Read>, store: Store, id: FlightId) {
+//!     store.remove(&permit, id).await.unwrap();
+//! }
+//! ```
+//!
+//! nor one that gives itself what it was not given:
+//!
+//! ```compile_fail,E0451
+//! # use flights_api::identity::{Permit, Read, Subject};
+//! fn forges(subject: Subject) -> Permit<Read> {
+//!     Permit { subject, scope: std::marker::PhantomData }
+//! }
+//! ```
 
 pub mod jwks;
 pub mod verify;
