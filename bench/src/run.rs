@@ -5,7 +5,7 @@ use crate::{
     client::Report,
     error::{Doing, Error},
     machine,
-    peers::{KINDS, Peer},
+    peers::{FLIGHTGATE, KINDS, Peer},
     rig::Rig,
     rounds, start, tokens,
 };
@@ -123,8 +123,12 @@ fn proxy_tables(rig: &Rig, options: &Options, results: &mut Value) -> Result<(),
             continue;
         }
         // A peer that cannot be measured leaves its row out, never the others'.
+        // Flightgate may be missing, but it must not fail.
         match Peer::start(kind, rig) {
             Ok(peer) => peers.push(peer),
+            Err(why) if kind.key == FLIGHTGATE && !matches!(why, Error::Absent { .. }) => {
+                return Err(why);
+            }
             Err(why) => say(&format!("- {} is left out: {why}\n", kind.label)),
         }
     }

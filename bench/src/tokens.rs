@@ -4,8 +4,9 @@
 use crate::{
     client::Report,
     error::{Doing, Error},
+    exchange::Exchange,
     load::{Load, write_requests},
-    peers::flightgate::{Credential, Site},
+    peers::flightgate::{Credential, Gateway, Site},
     rig::Rig,
     run::{Settings, progress},
     table::{markdown, median, or_dash, whole},
@@ -65,6 +66,7 @@ pub fn measure(rig: &Rig, settings: &Settings) -> Result<Results, Error> {
         .zip(site.credentials.iter().cycle())
         .map(|(token, credential)| credential.introspection_request(token))
         .collect();
+    must_be_active(rig, &gateway, &introspect[0])?;
     let endpoints = [
         (
             TOKEN,
@@ -109,6 +111,21 @@ pub fn measure(rig: &Rig, settings: &Settings) -> Result<Results, Error> {
     Ok(Results {
         samples,
         disk_sync_us,
+    })
+}
+
+/// An introspection of a token that is unknown is answered with 200 as well.
+fn must_be_active(rig: &Rig, gateway: &Gateway, request: &str) -> Result<(), Error> {
+    let answer = Exchange::connect(gateway.public, &rig.certificate.certificate)?.send(request)?;
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if body["active"] == true {
+        return Ok(());
+    }
+    Err(Error::WrongAnswer {
+        name: "the introspection endpoint".to_owned(),
+        got: answer.status,
+        expected: 200,
+        hint: format!("an active token was asked for, and this is the answer: {body}"),
     })
 }
 

@@ -108,7 +108,7 @@ impl Site {
         let credentials = (0..applications)
             .map(|index| {
                 Credential::read(&folder.join(format!(
-                    "credentials/{NAMESPACE}.{}.env",
+                    "credentials/{NAMESPACE}.{}-credentials.env",
                     application(index)
                 )))
             })
