@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use crate::server::deadline::Deadline;
 
 /// A client's request body, watched by the deadline of its exchange.
-pub struct RequestBody {
+pub(crate) struct RequestBody {
     body: Incoming,
     deadline: Deadline,
     /// Ticks that may pass between two pieces.

@@ -29,7 +29,7 @@ const KEPT: usize = 512;
 const IDLE: Duration = Duration::from_secs(4);
 
 /// One upstream, as one thread sees it.
-pub struct Upstream {
+pub(crate) struct Upstream {
     address: UpstreamAddress,
     connect_timeout: Duration,
     deadlines: Rc<Deadlines>,
@@ -37,7 +37,7 @@ pub struct Upstream {
 }
 
 /// A connection to an upstream.
-pub struct Link {
+pub(crate) struct Link {
     send: http1::SendRequest<RequestBody>,
     connection: http1::Connection<TokioIo<TcpStream>, RequestBody>,
     ended: bool,
@@ -61,7 +61,7 @@ pub enum ConnectError {
 
 impl Upstream {
     /// An upstream without connections yet.
-    pub fn new(address: &UpstreamAddress, limits: &Limits, deadlines: &Rc<Deadlines>) -> Self {
+    pub(crate) fn new(address: &UpstreamAddress, limits: &Limits, deadlines: &Rc<Deadlines>) -> Self {
         Self {
             address: address.clone(),
             connect_timeout: limits.connect_timeout.duration(),

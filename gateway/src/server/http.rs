@@ -35,6 +35,10 @@ use crate::{
 
 /// Requests under way on one HTTP/2 connection, at the most.
 const MAX_STREAMS: u32 = 256;
+/// Bytes of a refused request that are read and dropped, at the most.
+const DRAIN: usize = 16 << 20;
+/// Time for that.
+const DRAIN_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -202,6 +206,7 @@ async fn dispatch(
             response
         }
         Found::OtherMethods(methods) => {
+            drain(request).await;
             let detail = format!("this path takes {methods}");
             let mut response = Problem::METHOD_NOT_ALLOWED.response(&detail, id);
             response.headers_mut().insert(header::ALLOW, allow(methods));
@@ -209,6 +214,7 @@ async fn dispatch(
             response
         }
         Found::Nothing => {
+            drain(request).await;
             core.metrics.answered(None, StatusCode::NOT_FOUND);
             Problem::NOT_FOUND.response("no route of this gateway has this path", id)
         }
@@ -229,6 +235,7 @@ async fn forwarded(
         Ok(permit) => permit,
         Err(refusal) => {
             core.metrics.refused(refusal.reason());
+            drain(request).await;
             return refused(&refusal, id);
         }
     };
@@ -243,6 +250,20 @@ async fn forwarded(
             unforwarded(&error, id)
         }
     }
+}
+
+/// Reads and drops the body of a request that is refused. Many clients listen
+/// only when they have sent everything, and would lose the answer with the
+/// connection. One that asked before sending (`Expect`) listens already.
+async fn drain(request: Request<Incoming>) {
+    let (parts, body) = request.into_parts();
+    if hyper::body::Body::is_end_stream(&body) || parts.headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let mut body = Limited::new(body, DRAIN);
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    // However it ended, the answer is next.
+    let _ = tokio::time::timeout(DRAIN_TIME, all).await;
 }
 
 fn refused(refusal: &Refusal, id: &RequestId) -> Response<Body> {

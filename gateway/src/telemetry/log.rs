@@ -1,6 +1,8 @@
 //! Structured logs on standard error. No token, code or secret is ever in one:
 //! they are of types that cannot be printed.
 
+use std::io::IsTerminal;
+
 use crds::gateway_config::{Log, LogFormat};
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +18,8 @@ pub fn start(log: &Log) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(log.level.as_deref().unwrap_or("info"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match log.format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
