@@ -1,5 +1,10 @@
 //! `ApiKey`: a person's or script's key.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain prints the comments of fields as they are"
+)]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,10 @@
 //! Conditions: what a person or a tool asks a resource first.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain prints the comments of fields as they are"
+)]
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -215,6 +215,10 @@ pub enum Registration {
 }
 
 /// One entry of the scope catalogue.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "marks that are independent of each other, as people write them"
+)]
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scope {

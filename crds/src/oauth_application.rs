@@ -1,5 +1,10 @@
 //! `OAuthApplication`: a partner's client.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain prints the comments of fields as they are"
+)]
+
 use jiff::Timestamp;
 use kube::CustomResource;
 use schemars::JsonSchema;

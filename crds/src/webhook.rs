@@ -1,5 +1,10 @@
 //! `Webhook`: an endpoint that receives signed events of one application.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain prints the comments of fields as they are"
+)]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

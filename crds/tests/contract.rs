@@ -2,6 +2,8 @@
 //! the operator wrote, every gateway of that contract version must read, and
 //! write alike.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may")]
+
 use std::{fs, path::Path};
 
 use crds::contract::Document;
@@ -18,7 +20,11 @@ fn a_document_is_read_and_written_byte_for_byte() {
     for kind in KINDS {
         let text = golden(kind);
         let document = Document::from_json(text.as_bytes()).unwrap();
-        assert_eq!(String::from_utf8(document.to_json()).unwrap(), text, "{kind}");
+        assert_eq!(
+            String::from_utf8(document.to_json()).unwrap(),
+            text,
+            "{kind}"
+        );
     }
 }
 
@@ -26,8 +32,13 @@ fn a_document_is_read_and_written_byte_for_byte() {
 fn a_document_of_another_version_is_refused() {
     for kind in KINDS {
         let text = golden(kind).replace("contract/v1", "contract/v2");
-        let error = Document::from_json(text.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("version is `flightgate.dev/contract/v2`"), "{error}");
+        let error = Document::from_json(text.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("version is `flightgate.dev/contract/v2`"),
+            "{error}"
+        );
     }
 }
 
@@ -36,8 +47,18 @@ fn a_document_with_an_unknown_field_is_refused_at_each_level() {
     for kind in KINDS {
         let text = golden(kind);
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let resource = document["resource"].as_object().unwrap().keys().next().unwrap().clone();
-        let mut pointers = vec![String::new(), "/resource".into(), format!("/resource/{resource}")];
+        let resource = document["resource"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .next()
+            .unwrap()
+            .clone();
+        let mut pointers = vec![
+            String::new(),
+            "/resource".into(),
+            format!("/resource/{resource}"),
+        ];
         for list in ["secrets", "keys", "signingSecrets"] {
             let pointer = format!("/resource/{resource}/{list}/0");
             if document.pointer(&pointer).is_some() {
@@ -58,6 +79,9 @@ fn a_document_with_an_unknown_field_is_refused_at_each_level() {
 fn no_secret_of_a_client_or_key_stands_in_a_document() {
     for kind in ["oauth_application", "api_key"] {
         let text = golden(kind);
-        assert!(!text.contains("fg_secret_") && !text.contains("fg_pat_"), "{kind}");
+        assert!(
+            !text.contains("fg_secret_") && !text.contains("fg_pat_"),
+            "{kind}"
+        );
     }
 }

@@ -4,6 +4,7 @@
 use crds::{
     ApiKey,
     api_key::ApiKeyStatus,
+    condition::{CREDENTIALS_READY, Status},
     contract::{self, Document, Resource, Version},
     secret::Secret,
 };
@@ -14,7 +15,7 @@ use crate::{
     catalogue::{Asker, Catalogue},
     mint::{self, Form, NoRandomness, Rng},
     oauth_application::{asked, hashes, known, refusal_events, statuses},
-    plan::{self, Credentials, CredentialsState, Plan, Refusal},
+    plan::{self, Credentials, CredentialsState, Event, Plan, Refusal},
     rotation::{self, Held, Policy},
 };
 
@@ -138,6 +139,19 @@ pub fn plan(
             keys,
         }),
     };
+    let mut events = turned.events;
+    let was_expired = observed
+        .status
+        .conditions
+        .iter()
+        .any(|it| it.kind == CREDENTIALS_READY && it.status == Status::False);
+    if state == CredentialsState::Expired && !was_expired {
+        let message = format!(
+            "The API key has ended. Set the annotation {} to a new value to have another one made.",
+            crds::ROTATE_ANNOTATION
+        );
+        events.push(Event::warning("CredentialsExpired", message));
+    }
     Ok(Plan {
         document: Some(document),
         credentials: Some(Credentials {
@@ -146,7 +160,7 @@ pub fn plan(
             rotated_for: turned.rotated_for,
         }),
         status,
-        events: turned.events,
+        events,
         refusals: Vec::new(),
         due: turned.due,
     })

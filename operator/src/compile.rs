@@ -16,7 +16,9 @@
 mod env_file;
 mod folder;
 mod gather;
+mod kind;
 mod manifest;
+mod observe;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,8 +32,10 @@ use jiff::Timestamp;
 pub use self::folder::FileError;
 use self::{
     folder::{Folder, Written, at},
-    gather::{Gathered, Kind, Prepared},
+    gather::Gathered,
+    kind::Kind,
     manifest::Origin,
+    observe::Prepared,
 };
 use crate::{
     catalogue::Catalogue,
@@ -176,14 +180,14 @@ fn apply(resource: &Prepared, folder: &Folder, report: &mut Report) -> Result<()
         report.changed += 1;
         "changed"
     };
-    let mut line = format!("{owner} {what}");
-    if let Some(id) = &resource.public_id {
-        line.push_str(&format!(": {id}"));
-    }
-    if let Some((name, _)) = &resource.credentials {
-        line.push_str(&format!(", credentials in {CREDENTIALS}/{name}"));
-    }
-    report.lines.push(line);
+    let id = resource.public_id.as_ref().map(|id| format!(": {id}"));
+    let place = resource.credentials.as_ref();
+    let place = place.map(|(name, _)| format!(", credentials in {CREDENTIALS}/{name}"));
+    report.lines.push(format!(
+        "{owner} {what}{}{}",
+        id.unwrap_or_default(),
+        place.unwrap_or_default()
+    ));
     for Event { kind, message, .. } in &resource.events {
         match kind {
             EventKind::Normal => report.lines.push(format!("  {message}")),
@@ -214,7 +218,7 @@ fn remove_the_gone(
             continue;
         }
         let name = file.trim_end_matches(".json");
-        if gather::is_orphan(folder, &file)? {
+        if observe::is_orphan(folder, &file)? {
             report.notes.push(format!(
                 "{name} has no manifest any more; it lives on by its deletionPolicy Orphan"
             ));

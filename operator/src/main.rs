@@ -1,5 +1,10 @@
 //! The operator's command line.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "--help prints these comments as they are"
+)]
+
 use std::{
     io::{self, Write},
     path::PathBuf,

@@ -4,6 +4,8 @@
 //! own; a refused one says in `# expect:` lines what must be said of it, and
 //! nothing else may be.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

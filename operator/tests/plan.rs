@@ -1,6 +1,8 @@
 //! What is planned for a resource, given what is there. No file, no network,
 //! no clock.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may")]
+
 use std::cell::Cell;
 
 use crds::{
@@ -23,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 
-/// Randomness that repeats (SplitMix64).
+/// Randomness that repeats (`SplitMix64`).
 struct Seeded(Cell<u64>);
 
 impl Rng for Seeded {
@@ -348,6 +350,13 @@ fn a_key_that_has_ended_says_how_to_get_another() {
         (Status::False, "Expired")
     );
     assert!(ready.message.contains("flightgate.dev/rotate"));
+    assert_eq!(plan.events[0].reason, "CredentialsExpired");
+    let later = api_key::Observed {
+        status: plan.status.clone(),
+        ..observed.clone()
+    };
+    let again = api_key::plan(&key, &later, &catalogue(), at(25), &rng(3)).unwrap();
+    assert!(again.events.is_empty(), "it is said once");
     assert_eq!(plan.status.key_id, observed.status.key_id);
 }
 

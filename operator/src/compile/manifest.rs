@@ -189,7 +189,11 @@ fn is_blank(text: &str) -> bool {
 /// Through YAML's own value, which refuses a key that stands twice, as
 /// `kubectl apply` does.
 fn from_yaml(text: &str, line: usize) -> Result<Value, String> {
-    let value: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| {
+    let parsed = serde_yaml::from_str(text).and_then(|mut value: serde_yaml::Value| {
+        value.apply_merge()?;
+        Ok(value)
+    });
+    let value = parsed.map_err(|error| {
         let place = error.location().map_or(String::new(), |at| {
             format!(" (line {}, column {})", at.line() + line - 1, at.column())
         });
@@ -254,6 +258,12 @@ mod tests {
             unreadable[0].message
         );
         assert_eq!(unreadable[0].origin.to_string(), "x.yaml:3 (document 2)");
+    }
+
+    #[test]
+    fn merge_keys_are_merged() {
+        let value = from_yaml("base: &base {a: 1}\nspec: {<<: *base, b: 2}\n", 1).unwrap();
+        assert_eq!(value["spec"], serde_json::json!({"a": 1, "b": 2}));
     }
 
     #[test]

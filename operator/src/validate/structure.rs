@@ -1,6 +1,6 @@
-//! The structural part of a schema: the subset of OpenAPI that the Flightgate
-//! definitions use. The messages are the API server's own, so that one table of
-//! manifests tests both.
+//! The structural part of a schema: what the Flightgate definitions use of it.
+//! The messages are the API server's own, so that one table of manifests tests
+//! both.
 
 use serde_json::{Map, Value};
 
@@ -128,12 +128,6 @@ pub(super) fn check(schema: &Value, object: &Value) -> Vec<Problem> {
 }
 
 fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) {
-    let mut say = |message: String| {
-        problems.push(Problem {
-            path: path.into(),
-            message,
-        })
-    };
     if value.is_null() && schema.get("nullable") == Some(&Value::Bool(true)) {
         return;
     }
@@ -143,8 +137,11 @@ fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) 
         .unwrap_or("object");
     if !is_of(value, expected) {
         let found = type_name(value);
-        say(format!(
-            "Invalid value: \"{found}\": {path} in body must be of type {expected}: \"{found}\""
+        problems.push(Problem::new(
+            path,
+            format!(
+                "Invalid value: \"{found}\": {path} in body must be of type {expected}: \"{found}\""
+            ),
         ));
         return;
     }
@@ -152,84 +149,75 @@ fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) 
         && !allowed.contains(value)
     {
         let allowed: Vec<_> = allowed.iter().map(Value::to_string).collect();
-        say(format!(
-            "Unsupported value: {value}: supported values: {}",
-            allowed.join(", ")
+        let allowed = allowed.join(", ");
+        problems.push(Problem::new(
+            path,
+            format!("Unsupported value: {value}: supported values: {allowed}"),
         ));
     }
     match value {
-        Value::String(text) => {
-            let length = text.chars().count() as u64;
-            if let Some(most) = bound(schema, "maxLength").filter(|most| length > *most) {
-                say(format!("Too long: may not be more than {most} bytes"));
-            }
-            if let Some(least) = bound(schema, "minLength").filter(|least| length < *least) {
-                say(format!(
-                    "Invalid value: {value}: {path} in body should be at least {least} chars long"
-                ));
-            }
-        }
-        Value::Array(items) => {
-            let length = items.len() as u64;
-            if let Some(most) = bound(schema, "maxItems").filter(|most| length > *most) {
-                say(format!(
-                    "Too many: {length}: must have at most {most} items"
-                ));
-            }
-            if let Some(least) = bound(schema, "minItems").filter(|least| length < *least) {
-                say(format!(
-                    "Invalid value: {length}: {path} in body should have at least {least} items"
-                ));
-            }
-            let is_set =
-                schema.get("x-kubernetes-list-type").and_then(Value::as_str) == Some("set");
-            for (i, item) in items.iter().enumerate() {
-                let path = format!("{path}[{i}]");
-                if let Some(schema) = schema.get("items") {
-                    walk(schema, item, &path, problems);
-                }
-                if is_set && items[..i].contains(item) {
-                    problems.push(Problem {
-                        path,
-                        message: format!("Duplicate value: {item}"),
-                    });
-                }
-            }
-        }
-        Value::Object(fields) => {
-            let join = |name: &str| {
-                if path.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{path}.{name}")
-                }
-            };
-            for name in schema
-                .get("required")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
-                let Some(name) = name.as_str() else { continue };
-                if !fields.contains_key(name) {
-                    problems.push(Problem {
-                        path: join(name),
-                        message: "Required value".into(),
-                    });
-                }
-            }
-            for (name, schema) in schema
-                .get("properties")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-            {
-                if let Some(value) = fields.get(name) {
-                    walk(schema, value, &join(name), problems);
-                }
-            }
-        }
+        Value::String(text) => string(schema, text, path, problems),
+        Value::Array(items) => array(schema, items, path, problems),
+        Value::Object(fields) => fields_of(schema, fields, path, problems),
         _ => {}
+    }
+}
+
+fn string(schema: &Value, text: &str, path: &str, problems: &mut Vec<Problem>) {
+    let length = text.chars().count() as u64;
+    if let Some(most) = bound(schema, "maxLength").filter(|most| length > *most) {
+        let message = format!("Too long: may not be more than {most} bytes");
+        problems.push(Problem::new(path, message));
+    }
+    if let Some(least) = bound(schema, "minLength").filter(|least| length < *least) {
+        let text = Value::from(text);
+        problems.push(Problem::new(
+            path,
+            format!("Invalid value: {text}: {path} in body should be at least {least} chars long"),
+        ));
+    }
+}
+
+fn array(schema: &Value, items: &[Value], path: &str, problems: &mut Vec<Problem>) {
+    let length = items.len() as u64;
+    if let Some(most) = bound(schema, "maxItems").filter(|most| length > *most) {
+        let message = format!("Too many: {length}: must have at most {most} items");
+        problems.push(Problem::new(path, message));
+    }
+    if let Some(least) = bound(schema, "minItems").filter(|least| length < *least) {
+        problems.push(Problem::new(
+            path,
+            format!("Invalid value: {length}: {path} in body should have at least {least} items"),
+        ));
+    }
+    let is_set = schema.get("x-kubernetes-list-type").and_then(Value::as_str) == Some("set");
+    for (i, item) in items.iter().enumerate() {
+        let path = format!("{path}[{i}]");
+        if let Some(schema) = schema.get("items") {
+            walk(schema, item, &path, problems);
+        }
+        if is_set && items[..i].contains(item) {
+            problems.push(Problem::new(path, format!("Duplicate value: {item}")));
+        }
+    }
+}
+
+fn fields_of(schema: &Value, fields: &Map<String, Value>, path: &str, problems: &mut Vec<Problem>) {
+    let join = |name: &str| match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    let required = schema.get("required").and_then(Value::as_array);
+    for name in required.into_iter().flatten().filter_map(Value::as_str) {
+        if !fields.contains_key(name) {
+            problems.push(Problem::new(join(name), "Required value"));
+        }
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, schema) in properties.into_iter().flatten() {
+        if let Some(value) = fields.get(name) {
+            walk(schema, value, &join(name), problems);
+        }
     }
 }
 
