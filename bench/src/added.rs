@@ -104,7 +104,7 @@ pub fn table(samples: &[Sample], peers: &[Peer]) -> String {
                 )
             };
             vec![
-                peer.kind.label.to_owned(),
+                peer.label.clone(),
                 or_dash(figure(|s| s.rate), whole),
                 or_dash(figure(|s| s.direct.p50_us), whole),
                 or_dash(figure(|s| s.proxied.p50_us), whole),

@@ -22,6 +22,8 @@ pub struct Answer {
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
+    /// Whether it states a quota (`RateLimit`).
+    pub states_quota: bool,
 }
 
 impl Exchange {
@@ -68,6 +70,7 @@ impl Exchange {
                 return Ok(Answer {
                     status,
                     body: response.body().to_vec(),
+                    states_quota: response.has("RateLimit"),
                 });
             }
         }

@@ -46,7 +46,7 @@ pub const FLIGHTGATE: &str = "flightgate";
 pub const KINDS: [Kind; 6] = [
     Kind {
         key: FLIGHTGATE,
-        label: "Flightgate: authentication, quota, counting",
+        label: "Flightgate: authentication, counting",
         authenticates: Authenticates::Yes,
         goal: None,
         start: flightgate::start,
@@ -104,6 +104,8 @@ pub struct Running {
 pub struct Peer {
     /// What it is.
     pub kind: &'static Kind,
+    /// Its name in the tables, with what it was seen to do.
+    pub label: String,
     /// What it says of its version.
     pub version: String,
     /// Where it listens.
@@ -126,8 +128,12 @@ impl Peer {
             Authenticates::Yes => 401,
             Authenticates::No => 200,
         };
+        let mut label = kind.label.to_owned();
         for (bearer, expected) in [(running.bearers[0].as_str(), 200), ("unknown", unknown)] {
             let answer = exchange.send(&flights_request(bearer))?;
+            if answer.states_quota && expected == 200 {
+                label.push_str(", quota");
+            }
             if answer.status != expected {
                 let shown = &answer.body[..answer.body.len().min(200)];
                 return Err(Error::WrongAnswer {
@@ -155,6 +161,7 @@ impl Peer {
         } = running;
         Ok(Self {
             kind,
+            label,
             version,
             address,
             requests,

@@ -45,6 +45,12 @@ impl Response {
         self.head.map_or(&[], |(_, start, _)| &self.bytes[start..])
     }
 
+    /// Whether the head has a header of this name, once the response is complete.
+    pub fn has(&self, name: &str) -> bool {
+        self.head
+            .is_some_and(|(_, start, _)| header(&self.bytes[..start], name.as_bytes()).is_some())
+    }
+
     /// Makes room for the next response.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -92,6 +98,7 @@ mod tests {
         assert_eq!(response.push(b"\r\nab").unwrap(), None);
         assert_eq!(response.push(b"c").unwrap(), Some(200));
         assert_eq!(response.body(), b"abc");
+        assert!(response.has("Content-Length") && !response.has("RateLimit"));
         response.clear();
         assert_eq!(
             response

@@ -120,7 +120,7 @@ pub fn table(samples: &[Sample], peers: &[Peer]) -> String {
                 paired_ratio(samples, key, figure).filter(|_| key != FLIGHTGATE)
             };
             vec![
-                peer.kind.label.to_owned(),
+                peer.label.clone(),
                 // A proxy with time to spare could have done more.
                 or_dash(figure(|s| s.rate), |rate| match busy {
                     Some(busy) if busy < 0.95 => format!("≥ {}", whole(rate)),
