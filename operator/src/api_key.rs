@@ -41,6 +41,8 @@ pub struct Found {
     pub previous_api_key: Option<Secret<String>>,
     /// The value of the rotate annotation that was last acted on.
     pub rotated_for: Option<String>,
+    /// Whose they are, by their own account.
+    pub owner: Option<String>,
 }
 
 /// The name of the key's Secret.
@@ -69,6 +71,15 @@ pub fn plan(
     catalogue.check_scopes(&spec.scopes, Asker::ApiKey, &mut refusals);
     catalogue.check_plan(&spec.plan, &mut refusals);
     let allowed_cidrs = networks(&spec.allowed_cidrs, &mut refusals);
+    if let Some(found) = &observed.credentials {
+        plan::check_owner(
+            &secret_name(key),
+            found.owner.as_deref(),
+            &plan::owner(key),
+            observed.document.is_some(),
+            &mut refusals,
+        );
+    }
     if !refusals.is_empty() {
         return Ok(refused(&observed.status, generation, refusals, now));
     }
@@ -124,7 +135,35 @@ pub fn plan(
         keys: statuses(&keys, &observed.status.keys),
         conditions: plan::conditions(&observed.status.conditions, generation, Ok(state), now),
     };
-    let document = Document {
+    let document = document(key, generation, id, allowed_cidrs, keys);
+    let mut events = turned.events;
+    if state == CredentialsState::Expired {
+        events.extend(expiry_event(&observed.status));
+    }
+    Ok(Plan {
+        document: Some(document),
+        credentials: Some(Credentials {
+            secret_name: secret_name(key),
+            owner: plan::owner(key),
+            entries,
+            rotated_for: turned.rotated_for,
+        }),
+        status,
+        events,
+        refusals: Vec::new(),
+        due: turned.due,
+    })
+}
+
+fn document(
+    key: &ApiKey,
+    generation: i64,
+    id: String,
+    allowed_cidrs: Vec<IpNet>,
+    keys: Vec<contract::SecretHash>,
+) -> Document {
+    let spec = &key.spec;
+    Document {
         version: Version,
         namespace: key.metadata.namespace.clone().unwrap_or_default(),
         name: key.metadata.name.clone().unwrap_or_default(),
@@ -138,32 +177,20 @@ pub fn plan(
             allowed_cidrs,
             keys,
         }),
-    };
-    let mut events = turned.events;
-    let was_expired = observed
-        .status
+    }
+}
+
+/// Says once that a key has ended.
+fn expiry_event(observed: &ApiKeyStatus) -> Option<Event> {
+    let is_known = observed
         .conditions
         .iter()
         .any(|it| it.kind == CREDENTIALS_READY && it.status == Status::False);
-    if state == CredentialsState::Expired && !was_expired {
-        let message = format!(
-            "The API key has ended. Set the annotation {} to a new value to have another one made.",
-            crds::ROTATE_ANNOTATION
-        );
-        events.push(Event::warning("CredentialsExpired", message));
-    }
-    Ok(Plan {
-        document: Some(document),
-        credentials: Some(Credentials {
-            secret_name: secret_name(key),
-            entries,
-            rotated_for: turned.rotated_for,
-        }),
-        status,
-        events,
-        refusals: Vec::new(),
-        due: turned.due,
-    })
+    let message = format!(
+        "The API key has ended. Set the annotation {} to a new value to have another one made.",
+        crds::ROTATE_ANNOTATION
+    );
+    (!is_known).then(|| Event::warning("CredentialsExpired", message))
 }
 
 /// The schema has looked at them already; what it let pass and `ipnet` does not

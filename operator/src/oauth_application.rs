@@ -42,6 +42,8 @@ pub struct Found {
     pub previous_client_secret: Option<Secret<String>>,
     /// The value of the rotate annotation that was last acted on.
     pub rotated_for: Option<String>,
+    /// Whose they are, by their own account.
+    pub owner: Option<String>,
 }
 
 /// The name of the application's credentials Secret.
@@ -66,6 +68,17 @@ pub fn plan(
 ) -> Result<Plan<OAuthApplicationStatus>, NoRandomness> {
     let mut refusals = refusals(application, catalogue);
     let generation = application.metadata.generation.unwrap_or(1);
+    if let Some(found) = &observed.credentials
+        && !application.spec.secret.existing
+    {
+        plan::check_owner(
+            &secret_name(application),
+            found.owner.as_deref(),
+            &plan::owner(application),
+            observed.document.is_some(),
+            &mut refusals,
+        );
+    }
     let secrets = if application.spec.secret.existing {
         brought(application, observed, now, rng, &mut refusals)?
     } else if refusals.is_empty() {
@@ -212,6 +225,7 @@ fn made(
     entries.push(("token_endpoint", Secret::new(catalogue.token_endpoint())));
     secrets.credentials = Some(Credentials {
         secret_name: secret_name(application),
+        owner: plan::owner(application),
         entries,
         rotated_for,
     });

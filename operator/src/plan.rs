@@ -32,6 +32,9 @@ pub struct Plan<S> {
 pub struct Credentials {
     /// The Secret's name, in the namespace of the resource.
     pub secret_name: String,
+    /// Whose they are, such as `OAuthApplication partners/acme`: it stands with
+    /// them, so that no other resource takes them for its own.
+    pub owner: String,
     /// Key and value, in the order in which a file shows them.
     pub entries: Vec<(&'static str, Secret<String>)>,
     /// The value of the rotate annotation that was last acted on. It is kept
@@ -170,4 +173,41 @@ pub(crate) fn conditions(
         }
     }
     conditions
+}
+
+/// Whose credentials were found where a resource wants to write its own.
+///
+/// Others' are neither overwritten nor adopted. Ones that name no owner are its
+/// own if it has been served before: then somebody edited them.
+pub(crate) fn check_owner(
+    secret_name: &str,
+    found: Option<&str>,
+    owner: &str,
+    was_served: bool,
+    refusals: &mut Vec<Refusal>,
+) {
+    let whose = match found {
+        Some(other) if other == owner => return,
+        None if was_served => return,
+        Some(other) => format!("is that of {other}"),
+        None => "was not made by Flightgate".into(),
+    };
+    refusals.push(Refusal::new(
+        "spec",
+        "SecretNotOwned",
+        format!(
+            "the Secret `{secret_name}` is there already and {whose}: name another one, or delete it"
+        ),
+    ));
+}
+
+/// The owner of credentials, in words.
+pub(crate) fn owner<K: kube::Resource<DynamicType = ()>>(resource: &K) -> String {
+    let metadata = resource.meta();
+    format!(
+        "{} {}/{}",
+        K::kind(&()),
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default()
+    )
 }

@@ -107,7 +107,13 @@ pub fn turn(
 ) -> Result<Turned, NoRandomness> {
     let overlap = policy.rotation.map_or(OVERLAP, |rotation| rotation.overlap);
     let rotated_for = policy.asked.map(str::to_owned);
-    let fitting = held.filter(|held| policy.form.fits(held.current.expose()));
+    let is_ours = |secret: &Secret<String>| {
+        // What the document knows was made here, even if prefixes have changed
+        // since.
+        let sha256 = Sha256Hash::of(secret.expose().as_bytes());
+        known.iter().any(|known| known.sha256 == sha256) || policy.form.fits(secret.expose())
+    };
+    let fitting = held.filter(|held| is_ours(&held.current));
 
     let Some(held) = fitting else {
         let current = fresh(policy, now, rng)?;
@@ -159,11 +165,7 @@ pub fn turn(
         return Ok(turned(current, previous, rotated_for, vec![event], policy));
     }
 
-    let previous = match held
-        .previous
-        .as_ref()
-        .filter(|text| policy.form.fits(text.expose()))
-    {
+    let previous = match held.previous.as_ref().filter(|secret| is_ours(secret)) {
         None => None,
         Some(secret) => {
             let mut key = recall(secret, known, policy, now, rng)?;

@@ -50,6 +50,8 @@ pub struct Found {
     pub previous_webhook_secret: Option<Secret<String>>,
     /// The value of the rotate annotation that was last acted on.
     pub rotated_for: Option<String>,
+    /// Whose they are, by their own account.
+    pub owner: Option<String>,
 }
 
 /// The name of the webhook's Secret.
@@ -83,6 +85,15 @@ pub fn plan(
             String::new()
         }
     };
+    if let Some(found) = &observed.credentials {
+        plan::check_owner(
+            &secret_name(webhook),
+            found.owner.as_deref(),
+            &plan::owner(webhook),
+            observed.document.is_some(),
+            &mut refusals,
+        );
+    }
     if !refusals.is_empty() {
         return Ok(refused(&observed.status, generation, refusals, now));
     }
@@ -143,6 +154,7 @@ pub fn plan(
         document: Some(document),
         credentials: Some(Credentials {
             secret_name: secret_name(webhook),
+            owner: plan::owner(webhook),
             entries,
             rotated_for: turned.rotated_for,
         }),

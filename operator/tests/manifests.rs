@@ -63,7 +63,7 @@ fn cases(folder: &str) -> Vec<Case> {
 /// Compiles one document beside what it refers to.
 fn compile(case: &Case, folder: &TempDir) -> Output {
     let manifests = folder.path().join("manifests");
-    fs::create_dir(&manifests).unwrap();
+    fs::create_dir_all(&manifests).unwrap();
     fs::copy(table().join("support.yaml"), manifests.join("a.yaml")).unwrap();
     fs::write(manifests.join("case.yaml"), &case.text).unwrap();
     Command::new(env!("CARGO_BIN_EXE_flightgate-operator"))
@@ -129,18 +129,21 @@ fn what_the_catalogue_refuses_is_refused_with_these_words() {
 }
 
 #[test]
-fn what_is_right_is_accepted() {
+fn what_is_right_is_accepted_and_stable() {
     let cases = cases("accepted");
     assert!(cases.len() >= 60);
     for case in &cases {
         let temporary = tempfile::tempdir().unwrap();
-        let output = compile(case, &temporary);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            output.status.success(),
-            "{} {}:\n{said}",
-            case.file,
-            case.name()
-        );
+        for expected in [
+            "2 created, 0 changed, 0 unchanged",
+            "0 created, 0 changed, 2 unchanged",
+        ] {
+            let output = compile(case, &temporary);
+            let said = String::from_utf8(output.stderr).unwrap();
+            let name = format!("{} {}", case.file, case.name());
+            assert!(output.status.success(), "{name}:\n{said}");
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(said.contains(expected), "{name}:\n{said}");
+        }
     }
 }

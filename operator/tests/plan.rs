@@ -124,6 +124,7 @@ fn applied(before: &Observed, plan: &Plan<OAuthApplicationStatus>) -> Observed {
             client_secret: entry("client_secret"),
             previous_client_secret: entry("previous_client_secret"),
             rotated_for: credentials.rotated_for.clone(),
+            owner: Some(credentials.owner.clone()),
         }
     });
     Observed {
@@ -266,6 +267,35 @@ fn identity_is_adopted_from_whatever_survives() {
 }
 
 #[test]
+fn others_credentials_are_neither_adopted_nor_overwritten() {
+    let application = application(&json!({}), None);
+    let full = applied(
+        &Observed::default(),
+        &planned(&application, &Observed::default(), 0, 1),
+    );
+    for (owner, served, refused) in [
+        (Some("OAuthApplication partners/acme"), false, false),
+        (Some("OAuthApplication partners/other"), false, true),
+        (Some("OAuthApplication partners/other"), true, true),
+        (None, false, true),
+        (None, true, false),
+    ] {
+        let mut observed = full.clone();
+        observed.credentials.as_mut().unwrap().owner = owner.map(str::to_owned);
+        if !served {
+            observed.document = None;
+        }
+        let plan = planned(&application, &observed, 1, 2);
+        let reason = plan.refusals.first().map(|refusal| refusal.reason);
+        assert_eq!(
+            reason,
+            refused.then_some("SecretNotOwned"),
+            "{owner:?} {served}"
+        );
+    }
+}
+
+#[test]
 fn a_lost_secret_is_replaced_at_once_and_somebody_is_told() {
     let application = application(&json!({}), None);
     let mut observed = applied(
@@ -334,6 +364,7 @@ fn a_key_that_has_ended_says_how_to_get_another() {
         credentials: Some(api_key::Found {
             key_id: first.status.key_id.clone(),
             api_key: Some(credentials.entries[1].1.clone()),
+            owner: Some(credentials.owner.clone()),
             ..api_key::Found::default()
         }),
         status: first.status,

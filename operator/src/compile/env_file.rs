@@ -9,12 +9,14 @@ use zeroize::Zeroizing;
 
 use crate::plan::Credentials;
 
+const OWNER: &str = "# flightgate.dev/owner: ";
 const ROTATED_FOR: &str = "# flightgate.dev/rotated-for: ";
 
 /// What a file holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EnvFile {
     entries: Vec<(String, Secret<String>)>,
+    pub(super) owner: Option<String>,
     pub(super) rotated_for: Option<String>,
 }
 
@@ -25,6 +27,9 @@ impl EnvFile {
         let mut file = Self::default();
         for line in text.lines() {
             let line = line.trim();
+            if let Some(owner) = line.strip_prefix(OWNER) {
+                file.owner = Some(owner.to_owned());
+            }
             if let Some(value) = line.strip_prefix(ROTATED_FOR) {
                 file.rotated_for = serde_json::from_str(value).ok();
             }
@@ -45,7 +50,7 @@ impl EnvFile {
     pub(super) fn from_entries(entries: Vec<(String, Secret<String>)>) -> Self {
         Self {
             entries,
-            rotated_for: None,
+            ..Self::default()
         }
     }
 
@@ -62,13 +67,11 @@ impl EnvFile {
 }
 
 /// The file's bytes: equal credentials give equal bytes.
-pub(super) fn render(credentials: &Credentials, owner: &str) -> Zeroizing<Vec<u8>> {
+pub(super) fn render(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
     let mut text = Zeroizing::new(String::with_capacity(1024));
     // Writing to a String does not fail.
-    let _ = writeln!(
-        text,
-        "# Made by flightgate-operator for {owner}. Keep it secret."
-    );
+    let _ = writeln!(text, "# Made by flightgate-operator. Keep it secret.");
+    let _ = writeln!(text, "{OWNER}{}", credentials.owner);
     if let Some(value) = &credentials.rotated_for {
         let value = serde_json::Value::from(value.as_str());
         let _ = writeln!(text, "{ROTATED_FOR}{value}");
@@ -114,18 +117,20 @@ mod tests {
     fn what_is_written_is_read_again() {
         let credentials = Credentials {
             secret_name: "acme-credentials".into(),
+            owner: "OAuthApplication partners/acme".into(),
             entries: vec![
                 ("client_id", Secret::new("wf_app_1".into())),
                 ("client_secret", Secret::new("it's $(odd) \"text\"".into())),
             ],
             rotated_for: Some("now\nCLIENT_ID=x".into()),
         };
-        let bytes = render(&credentials, "OAuthApplication partners/acme");
+        let bytes = render(&credentials);
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let file = EnvFile::parse(&text);
         assert_eq!(file.text("client_id").unwrap(), "wf_app_1");
         assert_eq!(file.text("client_secret").unwrap(), "it's $(odd) \"text\"");
         assert_eq!(file.rotated_for, credentials.rotated_for);
+        assert_eq!(file.owner.unwrap(), credentials.owner);
     }
 
     #[test]

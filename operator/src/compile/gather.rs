@@ -240,15 +240,17 @@ impl Gathered {
                 resource,
             } = outcome;
 
-            let secret = (asked.namespace.clone(), secret_name);
-            if let Some(first) = writers.get(&secret) {
-                complaints.at(
-                    &asked.origin,
-                    &owner,
-                    format!("the credentials Secret `{}` is already that of {first}: give one of them another secret name", secret.1),
-                );
+            if let Some(secret_name) = secret_name {
+                let secret = (asked.namespace.clone(), secret_name);
+                if let Some(first) = writers.get(&secret) {
+                    let message = format!(
+                        "the credentials Secret `{}` is already that of {first}: give one of them another secret name",
+                        secret.1
+                    );
+                    complaints.at(&asked.origin, &owner, message);
+                }
+                writers.entry(secret).or_insert_with(|| owner.clone());
             }
-            writers.entry(secret).or_insert_with(|| owner.clone());
 
             match resource {
                 Ok(resource) => {

@@ -86,7 +86,8 @@ pub(super) struct Context<'a> {
 }
 
 pub(super) struct Outcome {
-    pub(super) secret_name: String,
+    /// Where its credentials are; none: it was not even read.
+    pub(super) secret_name: Option<String>,
     pub(super) resource: Result<Prepared, Vec<Refusal>>,
 }
 
@@ -117,6 +118,7 @@ impl Context<'_> {
                 client_secret: file.secret("client_secret"),
                 previous_client_secret: file.secret("previous_client_secret"),
                 rotated_for: file.rotated_for,
+                owner: file.owner,
             }),
             status: self.status()?,
         };
@@ -124,8 +126,8 @@ impl Context<'_> {
             oauth_application::plan(&application, &observed, self.catalogue, self.now, self.rng)?;
         let id = plan.status.client_id.clone();
         Ok(Outcome {
-            secret_name,
-            resource: self.prepare(&application.spec, plan, id),
+            secret_name: Some(secret_name),
+            resource: self.prepare(plan, id),
         })
     }
 
@@ -147,14 +149,15 @@ impl Context<'_> {
                 api_key: file.secret("api_key"),
                 previous_api_key: file.secret("previous_api_key"),
                 rotated_for: file.rotated_for,
+                owner: file.owner,
             }),
             status: self.status()?,
         };
         let plan = api_key::plan(&key, &observed, self.catalogue, self.now, self.rng)?;
         let id = plan.status.key_id.clone();
         Ok(Outcome {
-            secret_name,
-            resource: self.prepare(&key.spec, plan, id),
+            secret_name: Some(secret_name),
+            resource: self.prepare(plan, id),
         })
     }
 
@@ -176,13 +179,14 @@ impl Context<'_> {
                 webhook_secret: file.secret("webhook_secret"),
                 previous_webhook_secret: file.secret("previous_webhook_secret"),
                 rotated_for: file.rotated_for,
+                owner: file.owner,
             }),
             status: self.status()?,
         };
         let plan = webhook::plan(&webhook, &observed, self.catalogue, self.now, self.rng)?;
         Ok(Outcome {
-            secret_name,
-            resource: self.prepare(&webhook.spec, plan, None),
+            secret_name: Some(secret_name),
+            resource: self.prepare(plan, None),
         })
     }
 
@@ -219,7 +223,6 @@ impl Context<'_> {
 
     fn prepare<S: Serialize>(
         &self,
-        spec: &impl Serialize,
         plan: Plan<S>,
         public_id: Option<String>,
     ) -> Result<Prepared, Vec<Refusal>> {
@@ -236,7 +239,7 @@ impl Context<'_> {
         };
         let owner = self.asked.owner();
         let credentials = credentials.map(|credentials: Credentials| {
-            let bytes = env_file::render(&credentials, &owner);
+            let bytes = env_file::render(&credentials);
             (self.env_name(&credentials.secret_name), bytes)
         });
         let state = json!({
@@ -247,7 +250,8 @@ impl Context<'_> {
                 "name": self.asked.name,
                 "generation": document.generation,
             },
-            "spec": spec,
+            // As written, with its defaults: what the next run compares with.
+            "spec": self.asked.object["spec"],
             "status": status,
         });
         let mut state = serde_json::to_vec_pretty(&state).unwrap_or_default();
@@ -267,7 +271,7 @@ impl Context<'_> {
 impl Outcome {
     fn refused(refusal: Refusal) -> Self {
         Self {
-            secret_name: String::new(),
+            secret_name: None,
             resource: Err(vec![refusal]),
         }
     }

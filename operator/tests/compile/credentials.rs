@@ -5,7 +5,7 @@ use std::fs;
 use crds::contract::{Resource, Sha256Hash};
 use jiff::SignedDuration;
 
-use crate::{ACME, ACME_ENV, ACME_FILE, ANNA, Bench, HOOK};
+use crate::{ACME, ACME_ENV, ACME_FILE, ANNA, Bench, GATEWAY, HOOK};
 
 fn hash(secret: &str) -> Sha256Hash {
     Sha256Hash::of(secret.as_bytes())
@@ -324,4 +324,61 @@ fn two_clients_with_one_id_are_refused() {
         said.contains("client_id `same` is already that of OAuthApplication partners/acme"),
         "{said}"
     );
+}
+
+/// It might still serve, or be somebody's own that lacks `existing: true`.
+#[test]
+fn a_credentials_file_of_another_is_refused() {
+    let orphan = format!("{ACME}  deletionPolicy: Orphan\n");
+    let bench = Bench::new(&[("acme.yaml", &orphan)]);
+    bench.run().unwrap();
+    let before = bench.snapshot();
+    bench.take_away("acme.yaml");
+    let thief = ACME.replace("name: acme", "name: thief");
+    let key = ANNA.replace("  expiresAfter: 90d", "  secret: {name: acme-credentials}");
+    for manifest in [
+        format!("{thief}  secret: {{name: acme-credentials}}\n"),
+        key,
+    ] {
+        bench.put("thief.yaml", &manifest);
+        let said = bench.refusals();
+        let expected = "the Secret `acme-credentials` is there already and is that of OAuthApplication partners/acme";
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(bench.snapshot(), before);
+    }
+
+    let mine = bench.path("out/credentials/partners.mine.env");
+    fs::write(&mine, "CLIENT_ID=mine\n").unwrap();
+    bench.put("thief.yaml", &format!("{thief}  secret: {{name: mine}}\n"));
+    let said = bench.refusals();
+    assert!(
+        said.contains("the Secret `mine` is there already and was not made by Flightgate"),
+        "{said}"
+    );
+}
+
+/// Partners would stand before closed doors on the day that somebody tidies up
+/// the prefixes.
+#[test]
+fn a_new_prefix_is_for_new_secrets() {
+    let bench = Bench::new(&[("all.yaml", &[ACME, ANNA].join("---\n"))]);
+    bench.run().unwrap();
+    let files = [ACME_ENV, "partners.anna-api-key.env"];
+    let old = files.map(|file| bench.env(file));
+    let prefixes = "prefixes: {client: new_app_, secret: new_secret_, apiKey: new_pat_}\n";
+    fs::write(bench.path("gateway.yaml"), format!("{GATEWAY}{prefixes}")).unwrap();
+    bench.run().unwrap();
+    assert_eq!(files.map(|file| bench.env(file)), old);
+    let annotated = ACME.replace(
+        "partners}",
+        "partners, annotations: {flightgate.dev/rotate: now}}",
+    );
+    bench.put("all.yaml", &[annotated.as_str(), ANNA].join("---\n"));
+    bench.run().unwrap();
+    let env = bench.env(ACME_ENV);
+    assert!(env["CLIENT_SECRET"].starts_with("new_secret_"));
+    assert_eq!(env["PREVIOUS_CLIENT_SECRET"], old[0]["CLIENT_SECRET"]);
+    let before = bench.snapshot();
+    bench.run().unwrap();
+    assert_eq!(bench.snapshot(), before);
 }
