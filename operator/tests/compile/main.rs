@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::SystemTime,
 };
 
@@ -113,8 +113,9 @@ impl Bench {
         self.run().unwrap_err().to_string()
     }
 
-    fn binary(&self, more: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_flightgate-operator"))
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flightgate-operator"));
+        command
             .arg("compile")
             .arg("--manifests")
             .arg(self.path("manifests"))
@@ -122,7 +123,16 @@ impl Bench {
             .arg(self.path("gateway.yaml"))
             .arg("--out")
             .arg(self.path("out"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
+    fn binary(&self, more: &[&str]) -> Output {
+        self.command()
             .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .output()
             .unwrap()
     }

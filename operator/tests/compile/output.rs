@@ -1,6 +1,10 @@
 //! What is written, and what is left alone.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration,
+};
+
+use crds::contract::{Resource, Sha256Hash};
 
 use crate::{ACME, ACME_ENV, ACME_FILE, ANNA, Bench, HOOK};
 
@@ -131,4 +135,54 @@ fn a_temporary_file_of_a_killed_run_is_in_nobodys_way() {
     bench.run().unwrap();
     assert!(!stale.exists());
     assert!(bench.acme().client_id.starts_with("fg_app_"));
+}
+
+/// Killed at any point, a run leaves only whole files, and the next one
+/// completes it: who was given an identity and a secret keeps both.
+#[test]
+fn a_killed_run_is_completed_by_the_next() {
+    let manifests: Vec<_> = (0..40)
+        .map(|i| ACME.replace("name: acme", &format!("name: app-{i}")))
+        .collect();
+    let bench = Bench::new(&[("all.yaml", &manifests.join("---\n"))]);
+    let mut given = BTreeMap::new();
+    for round in 0..12 {
+        let mut run = bench.command().spawn().unwrap();
+        thread::sleep(Duration::from_millis(15 + 12 * round));
+        run.kill().unwrap();
+        run.wait().unwrap();
+        let folder = bench.path("out/credentials");
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.starts_with('.') {
+                continue;
+            }
+            let env = bench.env(&name);
+            assert_eq!(env.len(), 4, "{name} is whole");
+            let before = given.entry(name.clone()).or_insert_with(|| env.clone());
+            assert_eq!(*before, env, "{name} is kept");
+        }
+    }
+    let report = bench.run().unwrap();
+    assert_eq!(
+        report
+            .lines
+            .iter()
+            .filter(|line| line.starts_with("OAuth"))
+            .count(),
+        40
+    );
+    for i in 0..40 {
+        let env = bench.env(&format!("partners.app-{i}-credentials.env"));
+        let file = format!("oauthapplication.partners.app-{i}.json");
+        let Resource::OauthApplication(document) = bench.document(&file).resource else {
+            panic!()
+        };
+        assert_eq!(document.client_id, env["CLIENT_ID"]);
+        let sha256 = Sha256Hash::of(env["CLIENT_SECRET"].as_bytes());
+        assert_eq!(document.secrets[0].sha256, sha256);
+    }
+    for (name, env) in given {
+        assert_eq!(bench.env(&name), env);
+    }
 }
