@@ -1,0 +1,57 @@
+# `make` lists what there is. Builds go to one cache outside of the clone, so
+# that a second clone, a test and a demo share their dependencies; set
+# CARGO_TARGET_DIR to build elsewhere.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+FLIGHTGATE_CACHE ?= $(HOME)/.cache/flightgate
+CARGO_TARGET_DIR ?= $(FLIGHTGATE_CACHE)/target
+export FLIGHTGATE_CACHE CARGO_TARGET_DIR
+# Where rustup puts cargo, for shells that have not read its profile yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help demo test bench lint format clippy drift deny doc crds install
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# `exec`, so that a signal to make reaches the script.
+demo: ## run gateway and flights-api on loopback until Ctrl-C (DEMO_DIR, DEMO_PORT)
+	@exec demo/run.sh
+
+# The tests in tests/ drive the binaries, so those come first. Both steps name
+# the tests: they share one set of features, and nothing is built twice.
+test: install ## build everything and run every test
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace
+
+bench: ## measure side by side with nginx, haproxy and Envoy (ARGS="--help")
+	@exec bench/run.sh $(ARGS)
+
+lint: format clippy drift deny doc ## format, clippy, CRD drift, dependencies, docs
+
+format: ## is everything formatted?
+	cargo fmt --all --check
+
+clippy: ## clippy, with warnings as errors
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+drift: ## do the CRDs in crds/yaml match the types?
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	cargo run --locked --quiet -p crds --bin crdgen -- "$$fresh"; \
+	diff -r "$$fresh" crds/yaml || { echo "crds/yaml is not what the types say: run make crds" >&2; exit 1; }
+
+deny: ## licences, sources, duplicates, advisories of the dependencies
+	@exec scripts/deny.sh
+
+doc: ## the API documentation, with warnings as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+crds: ## write the CRDs into crds/yaml
+	cargo run --locked --quiet -p crds --bin crdgen -- crds/yaml
+
+install:
+	@scripts/install.sh cc certificates
