@@ -30,7 +30,8 @@ struct Admin {
 struct Documents {
     generation: u64,
     /// SHA-256 of each document in force, by name.
-    documents: BTreeMap<String, String>,
+    #[serde(rename = "documents")]
+    in_force: BTreeMap<String, String>,
     /// Documents that are not in force as they stand, and why.
     rejected: BTreeMap<String, String>,
 }
@@ -100,7 +101,7 @@ async fn show_registry(State(admin): State<Admin>) -> Json<Documents> {
         .clone();
     Json(Documents {
         generation: registry.generation(),
-        documents: registry
+        in_force: registry
             .hashes()
             .iter()
             .map(|(name, hash)| (name.clone(), hash.to_string()))

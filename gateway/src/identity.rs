@@ -1,5 +1,5 @@
 //! Who is calling, as the upstream hears it: a JWT that only the gateway can
-//! sign (EdDSA, RFC 8037), in the header `Flightgate-Identity`.
+//! sign (`EdDSA`, RFC 8037), in the header `Flightgate-Identity`.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -116,20 +116,20 @@ mod tests {
             iat: 1,
             exp: 2,
         };
-        let value = signer.sign(&claims).unwrap();
-        let jwt = value.to_str().unwrap();
-        let (signed, signature) = jwt.rsplit_once('.').unwrap();
+        let identity = signer.sign(&claims).unwrap();
+        let jwt = identity.to_str().unwrap();
+        let (message, signature) = jwt.rsplit_once('.').unwrap();
         let jwks: serde_json::Value = serde_json::from_slice(&signer.jwks()).unwrap();
         let x = BASE64
             .decode(jwks["keys"][0]["x"].as_str().unwrap())
             .unwrap();
         let signature = BASE64.decode(signature).unwrap();
         UnparsedPublicKey::new(&ED25519, x)
-            .verify(signed.as_bytes(), &signature)
+            .verify(message.as_bytes(), &signature)
             .unwrap();
-        let payload = BASE64.decode(signed.split_once('.').unwrap().1).unwrap();
+        let payload = BASE64.decode(message.split_once('.').unwrap().1).unwrap();
         let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
         assert_eq!(payload["sub"], "pilot:anna");
-        assert!(value.is_sensitive());
+        assert!(identity.is_sensitive());
     }
 }

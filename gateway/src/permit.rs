@@ -95,13 +95,12 @@ pub async fn permit(
 ) -> Result<Permit, Refusal> {
     let token = bearer(headers)?;
     core.hear_revocations();
-    let caller = match connection.remembered(token) {
-        Some(caller) => caller,
-        None => {
-            let caller = caller::find(core, token).await?;
-            connection.remember(token, &caller);
-            caller
-        }
+    let caller = if let Some(caller) = connection.remembered(token) {
+        caller
+    } else {
+        let caller = Box::pin(caller::find(core, token)).await?;
+        connection.remember(token, &caller);
+        caller
     };
     let now = core.shared.clock.now();
     let standing = caller.standing(core, now).ok_or(Refusal::InvalidToken)?;

@@ -240,3 +240,32 @@ impl From<&SecretHash> for Credential {
 fn unix_seconds(at: Timestamp) -> UnixSeconds {
     UnixSeconds::try_from(at.as_second()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(secrets: &[(&[u8], UnixSeconds)]) -> Client {
+        let secrets = secrets.iter().map(|(secret, expires_at)| Credential {
+            sha256: Sha256Hash::of(secret).0,
+            expires_at: *expires_at,
+        });
+        Client {
+            id: "a".into(),
+            display_name: "A".into(),
+            client_type: ClientType::Confidential,
+            grant_types: vec![],
+            scopes: ScopeSet::EMPTY,
+            profile: Arc::default(),
+            secrets: secrets.collect(),
+        }
+    }
+
+    #[test]
+    fn both_secrets_work_during_the_overlap_and_the_old_one_not_a_second_longer() {
+        let client = client(&[(b"new", UnixSeconds::MAX), (b"old", 100)]);
+        assert!(client.verify_secret(b"new", 99) && client.verify_secret(b"old", 99));
+        assert!(client.verify_secret(b"new", 100) && !client.verify_secret(b"old", 100));
+        assert!(!client.verify_secret(b"", 0) && !client.verify_secret(b"neW", 0));
+    }
+}

@@ -141,21 +141,21 @@ impl Router {
     }
 
     fn add(&mut self, pattern: &str, method: Method, target: Target) -> Result<(), RouteError> {
-        let index = match self.paths.iter().position(|path| path.pattern == pattern) {
-            Some(index) => index,
-            None => {
-                self.tree
-                    .insert(pattern, self.paths.len())
-                    .map_err(|error| RouteError::Pattern {
-                        path: pattern.into(),
-                        reason: error.to_string(),
-                    })?;
-                self.paths.push(Path {
-                    pattern: pattern.into(),
-                    ..Path::default()
-                });
-                self.paths.len() - 1
-            }
+        let known = self.paths.iter().position(|path| path.pattern == pattern);
+        let index = if let Some(index) = known {
+            index
+        } else {
+            self.tree
+                .insert(pattern, self.paths.len())
+                .map_err(|error| RouteError::Pattern {
+                    path: pattern.into(),
+                    reason: error.to_string(),
+                })?;
+            self.paths.push(Path {
+                pattern: pattern.into(),
+                ..Path::default()
+            });
+            self.paths.len() - 1
         };
         let path = &mut self.paths[index];
         if path.targets.iter().any(|(known, _)| *known == method) {
@@ -245,7 +245,7 @@ pub fn is_plain(path: &str) -> bool {
 fn ends_dot_segment(rest: &[u8]) -> bool {
     matches!(
         rest,
-        [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b';', ..] | [b'.', b';', ..]
+        [] | [b'/' | b';', ..] | [b'.'] | [b'.', b'/' | b';', ..]
     )
 }
 

@@ -100,10 +100,6 @@ struct Addresses {
 pub fn serve(options: &Options) -> Result<(), ServeError> {
     let config = Arc::new(config::load(&options.config)?);
     log::start(&config.log)?;
-    // A huge page for the few KiB that an idle thread holds makes a gateway of
-    // 10 MiB one of 40, and its start five times as long. Where the kernel has
-    // no such switch, it has no such pages.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let failed = |action| move |source| ServeError::Io { action, source };
     // The process is single-threaded still, and nobody chose a provider before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -33,6 +33,10 @@ pub(crate) struct Upstream {
     address: UpstreamAddress,
     connect_timeout: Duration,
     deadlines: Rc<Deadlines>,
+    #[expect(
+        clippy::vec_box,
+        reason = "links move between here and their users as they are"
+    )]
     idle: RefCell<Vec<Box<Link>>>,
 }
 
@@ -61,7 +65,11 @@ pub enum ConnectError {
 
 impl Upstream {
     /// An upstream without connections yet.
-    pub(crate) fn new(address: &UpstreamAddress, limits: &Limits, deadlines: &Rc<Deadlines>) -> Self {
+    pub(crate) fn new(
+        address: &UpstreamAddress,
+        limits: &Limits,
+        deadlines: &Rc<Deadlines>,
+    ) -> Self {
         Self {
             address: address.clone(),
             connect_timeout: limits.connect_timeout.duration(),
@@ -75,6 +83,11 @@ impl Upstream {
         if let Some(link) = self.reuse() {
             return Ok(link);
         }
+        // In a box: a new connection is rare, and its future is large.
+        Box::pin(self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<Box<Link>, ConnectError> {
         let connecting = TcpStream::connect((self.address.host.as_str(), self.address.port));
         let stream = timeout(self.connect_timeout, connecting)
             .await

@@ -16,7 +16,7 @@ use crate::{
 
 /// The answer about a live token (RFC 7662 section 2.2).
 #[derive(Serialize)]
-struct Active<'a> {
+struct Live<'a> {
     active: bool,
     scope: &'a str,
     client_id: &'a str,
@@ -29,7 +29,7 @@ struct Active<'a> {
 
 /// The answer about any other (WF-59): nothing but this.
 #[derive(Serialize)]
-struct Inactive {
+struct Dead {
     active: bool,
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body
             let scopes = catalogue
                 .set(record.scopes.iter().map(String::as_str))
                 .and(client.scopes);
-            private_json(&Active {
+            private_json(&Live {
                 active: true,
                 scope: &catalogue.join(scopes),
                 client_id: &record.client,
@@ -55,7 +55,7 @@ pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body
                 iss: &core.shared.issuer,
             })
         }
-        _ => private_json(&Inactive { active: false }),
+        _ => private_json(&Dead { active: false }),
     }
 }
 

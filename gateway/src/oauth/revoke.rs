@@ -29,9 +29,9 @@ pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body
             ));
         }
         let hash = core.shared.keys.pepper.hash(token);
-        let taken = core.shared.store.consume(hash).await?;
+        let consumed = core.shared.store.consume(hash).await?;
         core.shared.revocations.publish(hash);
-        if taken.is_some() {
+        if consumed.is_some() {
             core.metrics.token_revoked();
         }
     }

@@ -244,7 +244,9 @@ impl Callers {
     fn insert(&mut self, token: TokenHash, caller: Rc<Caller>) {
         if self.young.len() >= REMEMBERED / 2 {
             let forgotten = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-            forgotten.values().for_each(|caller| caller.stale.set(true));
+            for caller in forgotten.values() {
+                caller.stale.set(true);
+            }
         }
         self.young.insert(token, caller);
     }

@@ -192,13 +192,13 @@ impl Directory {
             path: self.path.clone(),
             source,
         };
-        let (changed, mut changes) = mpsc::channel(1);
+        let (notify, mut changes) = mpsc::channel(1);
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // Reading a file is an event as well, and nothing that matters here.
                 if !event.is_ok_and(|event| event.kind.is_access()) {
                     // Full: a look is due already.
-                    let _ = changed.try_send(());
+                    let _ = notify.try_send(());
                 }
             })
             .map_err(watch)?;
@@ -209,7 +209,7 @@ impl Directory {
             match self.scan() {
                 Ok(scan) => publish(&mut self, &scan),
                 Err(error) => {
-                    tracing::warn!(%error, "resources not read, the last good state serves on")
+                    tracing::warn!(%error, "resources not read, the last good state serves on");
                 }
             }
             let _ = tokio::time::timeout(RESCAN, changes.recv()).await;
@@ -227,5 +227,93 @@ impl Stamp {
             length: metadata.len(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "issuer: https://localhost
+tls: {selfSigned: true}
+store: {sled: {path: data}}
+";
+
+    fn directory(path: &Path) -> Directory {
+        let config = Arc::new(GatewayConfig::from_yaml(CONFIG).unwrap());
+        let catalogue = Arc::new(Catalogue::new(&config));
+        Directory::new(path, config, catalogue)
+    }
+
+    fn application(name: &str, profile: &str) -> String {
+        format!(
+            r#"{{"version":"flightgate.dev/contract/v1","namespace":"n","name":"{name}","generation":1,
+            "resource":{{"oauthApplication":{{"clientId":"{name}","displayName":"A","clientType":"confidential",
+            "grantTypes":[],"scopes":[],"profile":"{profile}","plan":"default"}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_bad_document_leaves_the_last_good_one_in_force_and_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut directory = directory(folder.path());
+        let path = folder.path().join("a.json");
+        fs::write(&path, application("a", "default")).unwrap();
+        assert_eq!(
+            directory.scan().unwrap(),
+            Scan {
+                changed: true,
+                rejected: 0
+            }
+        );
+        assert_eq!(directory.scan().unwrap(), Scan::default());
+
+        for bad in [
+            "{",
+            &application("a", "no-such-profile"),
+            &application("a", "default").replace("/v1", "/v9"),
+        ] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(
+                directory.scan().unwrap(),
+                Scan {
+                    changed: false,
+                    rejected: 1
+                },
+                "{bad}"
+            );
+            assert_eq!(directory.scan().unwrap(), Scan::default());
+            assert!(directory.registry().client("a").is_some());
+            assert!(directory.rejected().contains_key("a"));
+        }
+
+        fs::write(&path, application("b", "default")).unwrap();
+        assert!(directory.scan().unwrap().changed);
+        assert!(directory.rejected().is_empty());
+        assert!(
+            directory.registry().client("a").is_none()
+                && directory.registry().client("b").is_some()
+        );
+
+        fs::remove_file(&path).unwrap();
+        assert!(directory.scan().unwrap().changed);
+        assert!(directory.registry().client("b").is_none());
+    }
+
+    #[test]
+    fn other_files_and_too_large_ones_are_no_documents() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("notes.txt"), "x").unwrap();
+        fs::write(folder.path().join(".a.json"), "x").unwrap();
+        fs::write(folder.path().join("large.json"), vec![b' '; (1 << 20) + 1]).unwrap();
+        let mut directory = directory(folder.path());
+        assert_eq!(
+            directory.scan().unwrap(),
+            Scan {
+                changed: false,
+                rejected: 1
+            }
+        );
+        assert!(directory.rejected()["large"].contains("at most 1048576"));
     }
 }

@@ -11,7 +11,10 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::{deadline::Deadline, framing::HeadTap};
-use crate::permit::caller::Caller;
+use crate::{core::Core, permit::caller::Caller};
+
+/// A token, and who is behind it.
+type Last = (Zeroizing<Vec<u8>>, Rc<Caller>);
 
 /// What is known of one client connection.
 pub struct Connection {
@@ -19,15 +22,16 @@ pub struct Connection {
     /// The same as a header value, made once.
     peer_header: HeaderValue,
     /// The caller of the last request: the next one is mostly the same.
-    last: RefCell<Option<(Zeroizing<Vec<u8>>, Rc<Caller>)>>,
+    last: RefCell<Option<Last>>,
     in_flight: Cell<u32>,
     pub(crate) deadline: Deadline,
     pub(crate) tap: RefCell<HeadTap>,
 }
 
 impl Connection {
-    /// A fresh connection.
-    pub(crate) fn new(peer: SocketAddr, deadline: Deadline, tap: HeadTap) -> Rc<Self> {
+    /// A fresh connection of this thread.
+    pub fn new(core: &Core, peer: SocketAddr) -> Rc<Self> {
+        let max_head = core.shared.config.limits.header_kib as usize * 1_024;
         let peer = peer.ip().to_canonical();
         Rc::new(Self {
             peer_header: HeaderValue::from_str(&peer.to_string())
@@ -35,8 +39,8 @@ impl Connection {
             peer,
             last: RefCell::default(),
             in_flight: Cell::new(0),
-            deadline,
-            tap: RefCell::new(tap),
+            deadline: core.deadlines.deadline(),
+            tap: RefCell::new(HeadTap::new(max_head)),
         })
     }
 

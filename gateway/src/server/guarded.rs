@@ -56,7 +56,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &result {
             Poll::Pending if !self.connection.is_busy() => {
-                self.connection.deadline.arm_if_unset(self.head)
+                self.connection.deadline.arm_if_unset(self.head);
             }
             Poll::Pending => {}
             Poll::Ready(_) => self

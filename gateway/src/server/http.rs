@@ -15,12 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::{
-    connection::Connection,
-    deadline::Deadlines,
-    framing::{Framing, HeadTap},
-    guarded::Guarded,
-};
+use super::{connection::Connection, deadline::Deadlines, framing::Framing, guarded::Guarded};
 use crate::{
     body::Body,
     core::Core,
@@ -59,7 +54,7 @@ pub(super) async fn serve(core: &Rc<Core>, stream: TlsStream<TcpStream>, peer: S
     let limits = &core.shared.config.limits;
     let max_head = limits.header_kib as usize * 1_024;
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let connection = Connection::new(peer, core.deadlines.deadline(), HeadTap::new(max_head));
+    let connection = Connection::new(core, peer);
     let head = Deadlines::ticks(limits.header_timeout.duration());
     let stall = Deadlines::ticks(limits.idle_timeout.duration());
     let io = TokioIo::new(Guarded::new(stream, connection.clone(), head, stall));
@@ -201,12 +196,14 @@ async fn dispatch(
             response
         }
         Found::Target(Target::Endpoint(endpoint)) => {
-            let response = endpoint_answer(core, endpoint, request).await;
+            // In a box, as everything that is rare is: what the future of a
+            // forwarded request has no room for need not be moved with it.
+            let response = Box::pin(endpoint_answer(core, endpoint, request)).await;
             core.metrics.endpoint_answered(endpoint, response.status());
             response
         }
         Found::OtherMethods(methods) => {
-            drain(request).await;
+            Box::pin(drain(request)).await;
             let detail = format!("this path takes {methods}");
             let mut response = Problem::METHOD_NOT_ALLOWED.response(&detail, id);
             response.headers_mut().insert(header::ALLOW, allow(methods));
@@ -214,7 +211,7 @@ async fn dispatch(
             response
         }
         Found::Nothing => {
-            drain(request).await;
+            Box::pin(drain(request)).await;
             core.metrics.answered(None, StatusCode::NOT_FOUND);
             Problem::NOT_FOUND.response("no route of this gateway has this path", id)
         }
@@ -235,7 +232,7 @@ async fn forwarded(
         Ok(permit) => permit,
         Err(refusal) => {
             core.metrics.refused(refusal.reason());
-            drain(request).await;
+            Box::pin(drain(request)).await;
             return refused(&refusal, id);
         }
     };

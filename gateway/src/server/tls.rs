@@ -148,7 +148,7 @@ impl Files {
                     tracing::info!(certificate = %self.certificate.display(), "certificate loaded");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "certificate not loaded, the last good one serves on")
+                    tracing::warn!(%error, "certificate not loaded, the last good one serves on");
                 }
             }
             seen = now;

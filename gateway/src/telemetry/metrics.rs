@@ -276,7 +276,6 @@ impl Metrics {
 
     fn plain(&self) -> prometheus::Result<Vec<MetricFamily>> {
         let mut families = Vec::new();
-        type Field = fn(&CoreMetrics) -> &AtomicU64;
         let counters: [(&str, &str, Field); 4] = [
             (
                 "flightgate_tokens_issued_total",
@@ -369,6 +368,9 @@ impl Metrics {
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
+
+/// One counter of a thread.
+type Field = fn(&CoreMetrics) -> &AtomicU64;
 
 /// The gateway's metrics as a collector of the Prometheus library.
 pub struct GatewayCollector(pub Arc<Gateway>);
