@@ -38,6 +38,18 @@ start() {
         sleep 0.2
     done
 }
+# The processes of the demo, by what they run and in which folder.
+survivors() {
+    local file arguments
+    for file in /proc/[0-9]*/cmdline; do
+        mapfile -d '' arguments 2>/dev/null <"$file" || continue
+        case "${arguments[0]:-}" in
+            */flightgate-gateway | */flights-api) ;;
+            *) continue ;;
+        esac
+        if [[ "${arguments[*]}" == *"$DEMO_DIR"* ]]; then printf '%s ' "$file"; fi
+    done 2>/dev/null
+}
 stop() {
     local began=$SECONDS
     kill -TERM "$demo"
@@ -46,7 +58,7 @@ stop() {
     [ $((SECONDS - began)) -le 8 ] || fail "it took $((SECONDS - began)) s to stop"
     [ ! -e "$env" ] || fail "demo.env outlived the demo"
     local left
-    left="$(grep -lzF "$DEMO_DIR" /proc/[0-9]*/cmdline 2>/dev/null | grep -v "/$$/" || true)"
+    left="$(survivors)"
     [ -z "$left" ] || fail "still running: $left"
 }
 # The lines between `set -a` and the next empty one.

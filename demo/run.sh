@@ -66,6 +66,7 @@ stop() {
         if kill -KILL "$child" 2>/dev/null; then echo "demo: process $child did not end in 5 s and was killed" >&2; fi
     done
     wait "${children[@]}" 2>/dev/null || true
+    rm -f "$dir/gateway.ready" "$dir/flights-api.ready"
 }
 interrupted() {
     if [ "$ready" = yes ]; then
@@ -138,7 +139,7 @@ report_the_dead() {
     for i in 0 1; do
         kill -0 "${children[i]}" 2>/dev/null && continue
         status=0
-        wait "${children[i]}" || status=$?
+        wait "${children[i]}" 2>/dev/null || status=$?
         printf '\ndemo: %s ended by itself (status %s). The end of %s:\n' \
             "${names[i]}" "$status" "$dir/${names[i]}.log" >&2
         tail -n 15 "$dir/${names[i]}.log" >&2
@@ -198,5 +199,5 @@ Logs:    $dir/*.log
 Ctrl-C stops everything; the next make demo finds it again.
 EOF
 
-wait -n "${children[@]}" || true
+wait -n "${children[@]}" 2>/dev/null || true
 report_the_dead
