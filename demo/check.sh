@@ -70,7 +70,7 @@ first_id="$(bash -c '. "$1"; echo "$CLIENT_ID"' - "$env")"
 printed >"$work/paste"
 bash -euo pipefail "$work/paste" >"$work/pasted" 2>&1 || fail "the printed lines failed: $(cat "$work/pasted")"
 grep -q '"flights"' "$work/pasted" || fail "no list of flights: $(cat "$work/pasted")"
-grep -q '^AXCT' "$work/pasted" || fail "no file came back: $(cat "$work/pasted")"
+grep -q 'byte for byte' "$work/pasted" || fail "no file came back: $(cat "$work/pasted")"
 { printed | head -n 2; echo 'echo "$TOKEN"'; } >"$work/paste-token"
 token="$(bash -euo pipefail "$work/paste-token")"
 

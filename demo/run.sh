@@ -192,7 +192,7 @@ Paste this into another terminal. Get a token, upload a flight, list the flights
   TOKEN=\$(curl -sS --cacert "\$FLIGHTGATE_CA" -u "\$CLIENT_ID:\$CLIENT_SECRET" -d grant_type=client_credentials "\$FLIGHTGATE_URL/api/oauth/token" | jq -r .access_token)
   ID=\$(curl -sS --cacert "\$FLIGHTGATE_CA" -H "Authorization: Bearer \$TOKEN" -F "file=@\$SAMPLE_IGC" "\$FLIGHTGATE_URL/api/v1/flights" | jq -r .id)
   curl -sS --cacert "\$FLIGHTGATE_CA" -H "Authorization: Bearer \$TOKEN" "\$FLIGHTGATE_URL/api/v1/flights" | jq .
-  curl -sS --cacert "\$FLIGHTGATE_CA" -H "Authorization: Bearer \$TOKEN" "\$FLIGHTGATE_URL/api/v1/flights/\$ID.igc" | head -n 5
+  curl -sS --cacert "\$FLIGHTGATE_CA" -H "Authorization: Bearer \$TOKEN" "\$FLIGHTGATE_URL/api/v1/flights/\$ID.igc" | cmp - "\$SAMPLE_IGC" && echo "the same file, byte for byte"
 
 Metrics: curl http://127.0.0.1:$admin/metrics
 Logs:    $dir/*.log
