@@ -51,7 +51,7 @@ deny: ## licences, sources, duplicates, advisories of the dependencies
 	@exec scripts/deny.sh
 
 doc: ## the API documentation, with warnings as errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
 
 crds: ## write the CRDs into crds/yaml
 	cargo run --locked --quiet -p crds --bin crdgen -- crds/yaml
