@@ -124,10 +124,12 @@ pub(crate) async fn forward(
     Ok(Response::from_parts(parts, Body::upstream(body)))
 }
 
-/// HTTP/2 names the host in the request's authority.
+/// HTTP/2 names the host in the request's authority; whoever puts a user's name
+/// into it does not mean the upstream (RFC 9110 section 4.2.4).
 fn set_host(uri: &http::Uri, headers: &mut HeaderMap) {
     if let Some(authority) = uri.authority()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        && let Some(host) = authority.as_str().rsplit('@').next()
+        && let Ok(host) = HeaderValue::from_str(host)
     {
         headers.insert(header::HOST, host);
     }
@@ -197,7 +199,7 @@ impl UpstreamBody {
         if frame.is_none() {
             self.give_back();
         }
-        frame.map(|frame| frame.map_err(BodyError::from))
+        frame.map(|frame| Ok(headers::frame_to_client(frame?)))
     }
 
     fn give_back(&mut self) {

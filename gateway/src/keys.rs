@@ -110,20 +110,34 @@ fn seed(path: &Path, rng: &dyn Rng) -> Result<Zeroizing<[u8; SEED_LEN]>, KeysErr
 
 /// Writes a file that only this user can read: whole and on disk, or not at all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
+    write_fresh(path, bytes)?.sync_all()?;
+    fs::rename(fresh(path), path)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// The same for what can be had again: readers see it whole, but a power
+/// failure may take it.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_fresh(path, bytes)?;
+    fs::rename(fresh(path), path)
+}
+
+fn write_fresh(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&fresh)?;
+        .open(fresh(path))?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    Ok(file)
+}
+
+fn fresh(path: &Path) -> PathBuf {
+    path.with_extension("new")
 }
 
 #[cfg(test)]

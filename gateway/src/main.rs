@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use flightgate_gateway::{
     config,
-    serve::{self, Options},
+    serve::{self, Options, Source},
 };
 
 #[global_allocator]
@@ -39,6 +39,15 @@ enum Command {
             default_value = "resources"
         )]
         resources: PathBuf,
+        /// Who keeps that folder: `kubernetes` has the gateway mirror the Secrets
+        /// of type flightgate.dev/config into it. Default: kubernetes in a pod,
+        /// directory elsewhere.
+        #[arg(long, value_enum, env = "FLIGHTGATE_SOURCE")]
+        source: Option<SourceKind>,
+        /// With --source kubernetes: the namespace of the Secrets. Default: the
+        /// pod's own, or that of the kubeconfig.
+        #[arg(long, env = "FLIGHTGATE_NAMESPACE")]
+        namespace: Option<String>,
         /// Write the addresses as JSON to this file once everything listens.
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
@@ -56,6 +65,24 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum SourceKind {
+    /// Files that somebody else writes.
+    Directory,
+    /// Secrets of a cluster.
+    Kubernetes,
+}
+
+/// The source that was asked for, or the one that fits the place.
+fn source(kind: Option<SourceKind>, namespace: Option<String>) -> Source {
+    let in_pod = || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    match kind {
+        Some(SourceKind::Kubernetes) => Source::Kubernetes { namespace },
+        None if in_pod() => Source::Kubernetes { namespace },
+        Some(SourceKind::Directory) | None => Source::Directory,
+    }
+}
+
 #[expect(
     clippy::print_stderr,
     clippy::print_stdout,
@@ -66,10 +93,13 @@ fn main() -> ExitCode {
         Command::Serve {
             config,
             resources,
+            source: kind,
+            namespace,
             ready_file,
         } => serve::serve(&Options {
             config,
             resources,
+            source: source(kind, namespace),
             ready_file,
         })
         .map_err(|error| error.to_string()),

@@ -17,6 +17,7 @@ use crate::{
     scopes::{Catalogue, ScopeSet},
 };
 
+pub mod cluster;
 pub mod directory;
 
 /// An OAuth client.
@@ -219,7 +220,10 @@ impl Client {
 impl ApiKey {
     fn new(key: contract::ApiKey, catalogue: &Catalogue) -> Self {
         Self {
-            scopes: catalogue.set(key.scopes.iter().map(String::as_str)),
+            // The operator refuses these; the catalogue may have changed since.
+            scopes: catalogue
+                .set(key.scopes.iter().map(String::as_str))
+                .without(catalogue.destructive()),
             id: key.id,
             subject: key.subject,
             allowed_cidrs: key.allowed_cidrs,

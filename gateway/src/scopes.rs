@@ -45,6 +45,7 @@ pub struct Catalogue {
     names: Vec<String>,
     admin_only: ScopeSet,
     reserved: ScopeSet,
+    destructive: ScopeSet,
 }
 
 impl Catalogue {
@@ -65,6 +66,7 @@ impl Catalogue {
                 .collect(),
             admin_only: marked(|scope| scope.admin_only),
             reserved: marked(|scope| scope.reserved),
+            destructive: marked(|scope| scope.destructive),
         }
     }
 
@@ -76,6 +78,11 @@ impl Catalogue {
     /// Scopes that no client gets on its own account.
     pub fn withheld(&self) -> ScopeSet {
         ScopeSet(self.admin_only.0 | self.reserved.0)
+    }
+
+    /// Scopes that no API key carries (WF-10).
+    pub fn destructive(&self) -> ScopeSet {
+        self.destructive
     }
 
     /// Scopes that somebody can get: all but the reserved ones.

@@ -24,7 +24,10 @@ use crate::{
     config::{self, ConfigError},
     gateway::{Gateway, GatewayError, threads},
     keys::write_private,
-    registry::directory::{Directory, DirectoryError, Scan},
+    registry::{
+        cluster::{Cluster, ClusterError, Mirror},
+        directory::{Directory, DirectoryError, Scan},
+    },
     server::{
         Server, ServerError,
         listen::{self, ListenError},
@@ -47,8 +50,23 @@ pub struct Options {
     pub config: PathBuf,
     /// The folder of contract documents.
     pub resources: PathBuf,
+    /// Who keeps that folder.
+    pub source: Source,
     /// Written once all listeners are open.
     pub ready_file: Option<PathBuf>,
+}
+
+/// Who keeps the folder of contract documents.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The operator's `compile`, or whoever else writes files.
+    Directory,
+    /// The gateway itself, from the Secrets of a cluster.
+    Kubernetes {
+        /// The namespace of these Secrets; default: that of the kubeconfig or
+        /// of the pod.
+        namespace: Option<String>,
+    },
 }
 
 /// The gateway could not start, or had to stop.
@@ -72,6 +90,9 @@ pub enum ServeError {
     /// Its documents.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// Its cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Its threads.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -130,8 +151,16 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         config.clone(),
         gateway.catalogue.clone(),
     );
-    let scan = directory.scan()?;
-    publish(&gateway, &mut directory, &scan);
+    let mirror = match &options.source {
+        Source::Directory => None,
+        Source::Kubernetes { .. } => Some(Mirror::open(&options.resources)?),
+    };
+    let complete = mirror.as_ref().map(Mirror::complete);
+    // A folder that never held all documents is not served from.
+    if complete.as_ref().is_none_or(|complete| *complete.borrow()) {
+        let scan = directory.scan()?;
+        publish(&gateway, &mut directory, &scan);
+    }
     warn_of_what_is_not_enforced(&config);
 
     let (stop, stopped) = watch::channel(false);
@@ -152,7 +181,10 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
             }
         }
         tokio::spawn(files.follow(tls.clone()));
-        tokio::spawn(follow(directory, gateway.clone()));
+        if let (Some(mirror), Source::Kubernetes { namespace }) = (mirror, &options.source) {
+            tokio::spawn(mirror.follow(Cluster::infer(namespace.as_deref()).await?));
+        }
+        tokio::spawn(follow(directory, complete, gateway.clone()));
         tokio::spawn(sweep(gateway.clone()));
         tracing::info!(
             public = %addresses.public, admin = %addresses.admin, internal = %addresses.internal,
@@ -222,7 +254,15 @@ fn publish(gateway: &Gateway, directory: &mut Directory, scan: &Scan) {
     }
 }
 
-async fn follow(directory: Directory, gateway: Arc<Gateway>) {
+async fn follow(
+    directory: Directory,
+    complete: Option<watch::Receiver<bool>>,
+    gateway: Arc<Gateway>,
+) {
+    if let Some(mut complete) = complete {
+        // An error says that the mirror has ended, which it says itself.
+        let _ = complete.wait_for(|complete| *complete).await;
+    }
     let followed = directory
         .follow(|directory, scan| publish(&gateway, directory, scan))
         .await;

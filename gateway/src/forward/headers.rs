@@ -4,7 +4,9 @@
 //! gateway's own headers are removed first, in every spelling that an upstream
 //! might read as the same, and set afterwards.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body::Frame;
 
 use crate::{identity, request_id};
 
@@ -36,9 +38,28 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, statement: Statement) {
 /// Makes an upstream's response head fit for the client.
 pub(super) fn to_client(headers: &mut HeaderMap) {
     remove_nominated(headers);
-    remove(headers, |name| {
-        is_hop_by_hop(name) || is_identity(name.as_str())
-    });
+    remove(headers, is_for_upstream);
+}
+
+/// What of a client's body passes. Trailers are fields too, which an upstream
+/// may merge into those of the head (RFC 9110 section 6.5.1).
+pub(super) fn frame_to_upstream(frame: Frame<Bytes>) -> Frame<Bytes> {
+    without_trailers(frame, is_for_gateway)
+}
+
+/// What of an upstream's body passes.
+pub(super) fn frame_to_client(frame: Frame<Bytes>) -> Frame<Bytes> {
+    without_trailers(frame, is_for_upstream)
+}
+
+fn without_trailers(frame: Frame<Bytes>, unwanted: impl Fn(&HeaderName) -> bool) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            remove(&mut trailers, unwanted);
+            Frame::trailers(trailers)
+        }
+        Err(data) => data,
+    }
 }
 
 /// Removes the fields that `Connection` names (RFC 9110 section 7.6.1), except
@@ -84,6 +105,11 @@ fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
         headers.remove(name);
     }
+}
+
+/// Fields that no client gets to see.
+fn is_for_upstream(name: &HeaderName) -> bool {
+    is_hop_by_hop(name) || is_identity(name.as_str())
 }
 
 /// Fields that end at the gateway.

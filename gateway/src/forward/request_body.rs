@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::headers::frame_to_upstream;
 use crate::server::deadline::Deadline;
 
 /// A client's request body, watched by the deadline of its exchange.
@@ -48,7 +49,7 @@ impl Body for RequestBody {
             self.deadline
                 .arm(if ended { self.response } else { self.idle });
         }
-        polled
+        polled.map(|frame| frame.map(|frame| frame.map(frame_to_upstream)))
     }
 
     fn is_end_stream(&self) -> bool {

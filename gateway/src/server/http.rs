@@ -153,14 +153,20 @@ fn check_head(
     let mut tap = connection.tap.borrow_mut();
     tap.parsed();
     if request.version() < Version::HTTP_2 {
-        if headers.contains_key(header::TRANSFER_ENCODING) && tap.framing() != Framing::Single {
+        if headers.contains_key(header::TRANSFER_ENCODING) {
             let detail = match tap.framing() {
+                _ if !is_chunked_once(headers) => {
+                    "the one transfer coding that is understood here is chunked, once (RFC 9112 section 6.1)"
+                }
+                Framing::Single => "",
                 Framing::Double => {
                     "send Content-Length or Transfer-Encoding, not both (RFC 9112 section 6.1)"
                 }
-                _ => "a chunked request may not be pipelined behind another one",
+                Framing::Unknown => "a chunked request may not be pipelined behind another one",
             };
-            return Err((Problem::AMBIGUOUS_FRAMING, detail));
+            if !detail.is_empty() {
+                return Err((Problem::AMBIGUOUS_FRAMING, detail));
+            }
         }
         let hosts = headers.get_all(header::HOST).iter().count();
         if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
@@ -169,6 +175,13 @@ fn check_head(
                 "expected one Host header (RFC 9112 section 3.2)",
             ));
         }
+    } else if request.uri().authority().is_none()
+        && headers.get_all(header::HOST).iter().count() != 1
+    {
+        return Err((
+            Problem::BAD_REQUEST,
+            "expected :authority or one Host header (RFC 9113 section 8.3.1)",
+        ));
     }
     if !is_plain(request.uri().path()) {
         return Err((
@@ -177,6 +190,15 @@ fn check_head(
         ));
     }
     Ok(())
+}
+
+/// hyper undoes `chunked` where it comes last and says nothing of what stands
+/// before it: the upstream would take a compressed body for a plain one.
+fn is_chunked_once(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let first = codings.next().map(HeaderValue::as_bytes);
+    first.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
 }
 
 async fn dispatch(
@@ -254,7 +276,12 @@ async fn forwarded(
 /// connection. One that asked before sending (`Expect`) listens already.
 async fn drain(request: Request<Incoming>) {
     let (parts, body) = request.into_parts();
-    if hyper::body::Body::is_end_stream(&body) || parts.headers.contains_key(header::EXPECT) {
+    drop_rest(&parts.headers, body).await;
+}
+
+/// What [`drain`] does, of a body whose beginning may have been read.
+async fn drop_rest(headers: &HeaderMap, body: Incoming) {
+    if hyper::body::Body::is_end_stream(&body) || headers.contains_key(header::EXPECT) {
         return;
     }
     let mut body = Limited::new(body, DRAIN);
@@ -344,16 +371,17 @@ async fn endpoint_answer(
 }
 
 /// The whole body, if it is not too large.
-async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Error> {
+async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Error> {
     let stated = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if stated.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(Error::too_large(MAX_BODY));
+    if stated.is_none_or(|length| length <= MAX_BODY as u64) {
+        match Limited::new(&mut body, MAX_BODY).collect().await {
+            Ok(collected) => return Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(_) => return Err(Error::request("the body ended before its end")),
+        }
     }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::too_large(MAX_BODY)),
-        Err(_) => Err(Error::request("the body ended before its end")),
-    }
+    drop_rest(headers, body).await;
+    Err(Error::too_large(MAX_BODY))
 }
