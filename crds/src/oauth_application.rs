@@ -82,7 +82,7 @@ pub struct OAuthApplicationSpec {
     #[schemars(schema_with = "schema::grant_types")]
     pub grant_types: Vec<GrantType>,
     /// Where the browser may be sent back to: compared exactly, character by
-    /// character. https, or http on localhost, 127.0.0.1 and [::1]. Needed by
+    /// character. https, or http on localhost and loopback addresses. Needed by
     /// authorization_code and passkey, and by no other grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::redirect_uris")]

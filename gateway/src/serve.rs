@@ -125,6 +125,7 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
     // The process is single-threaded still, and nobody chose a provider before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 
+    forget_addresses(options);
     let public = listen::bind("public", config.listen.public, threads(&config))?;
     let admin = listen::bind("admin", config.listen.admin, 1)?;
     let internal = listen::bind("internal", config.listen.internal, 1)?;
@@ -196,12 +197,22 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         stop_signal().await.map_err(failed("waiting for signals"))
     })?;
     tracing::info!("stopping: requests under way are finished first");
+    forget_addresses(options);
     // Nobody listens any more only if every thread has ended already.
     let _ = stop.send(true);
     server.join();
     slow.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A ready file is there exactly while the gateway is ready, unless it was
+/// killed.
+fn forget_addresses(options: &Options) {
+    if let Some(path) = &options.ready_file {
+        // Mostly it is not there.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 fn write_addresses(path: &Path, addresses: &Addresses) -> io::Result<()> {

@@ -35,7 +35,7 @@ pub(super) struct Opened {
 
 pub(super) fn open(options: &SledOptions) -> Result<Opened, StoreError> {
     let path = &options.path;
-    fs::create_dir_all(path).map_err(|source| io_error("create", path, source))?;
+    crate::keys::private_folder(path).map_err(|source| io_error("create", path, source))?;
     let lock = lock(path)?;
     let (mut marker, acknowledged) = Marker::open(path)?;
     let log = path.join("db");
