@@ -1,0 +1,120 @@
+//! Where programs come from, and how they are run.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use crate::process::{Process, beside_the_tests};
+
+/// A folder with programs that need not be built again.
+const BINARIES: &str = "FLIGHTGATE_E2E_BINARIES";
+
+/// A program of this workspace that is about to run.
+pub struct Program {
+    name: String,
+    arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+    log: PathBuf,
+}
+
+impl Program {
+    pub(crate) fn new(name: &str, log: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            log,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let arguments = arguments.into_iter();
+        self.arguments
+            .extend(arguments.map(|it| it.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.variables
+            .push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Process {
+        let program = built(&self.name);
+        Process::start(
+            &self.name,
+            &program,
+            &self.arguments,
+            &self.variables,
+            self.log,
+        )
+    }
+}
+
+/// The file of a program of this workspace, built from what the sources are now.
+pub fn built(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if let Some(folder) = env::var_os(BINARIES) {
+        return Path::new(&folder).join(name);
+    }
+    let path = beside_the_tests(name);
+    // Held while building, so that one test builds and the others wait.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !built.contains(name) {
+        build(name, &path);
+        built.insert(name.to_owned());
+    }
+    path
+}
+
+fn build(name: &str, path: &Path) {
+    let folder = path.parent().unwrap();
+    let profile = match folder.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--package", name, "--bin", name])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(folder.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "cargo build of {name}: {status}");
+}
+
+/// The programs of Kubernetes in one file, built if they are not in the cache.
+pub(crate) fn kube() -> &'static Path {
+    static KUBE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/build.sh");
+        let output = Command::new(&script)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+        assert!(output.status.success(), "{} failed", script.display());
+        let path = String::from_utf8(output.stdout).unwrap();
+        PathBuf::from(path.trim_end())
+    });
+    &KUBE
+}
+
+/// The program of this name on the `PATH`.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
