@@ -5,6 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 
+# Where the installer of go.dev puts it, for shells that do not look there.
+PATH=$PATH:/usr/local/go/bin
+
 say() { echo "e2e/cluster: $*" >&2; }
 
 # Without these, the API server's version is not a version, and clients refuse it.
