@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Stdio};
 
-use flightgate_e2e::{Cluster, ControlPlane, eventually, within};
+use flightgate_e2e::{Cluster, ControlPlane, PATIENCE, eventually, within};
 use k8s_openapi::{
     api::{
         core::v1::{ConfigMap, Namespace},
@@ -215,7 +215,8 @@ async fn victim() {
     let plane = ControlPlane::start_without_controllers().await;
     let pids: Vec<_> = plane.pids().iter().map(ToString::to_string).collect();
     println!("{VICTIM}{}", pids.join(" "));
-    std::future::pending::<()>().await;
+    // Long enough to be killed in.
+    tokio::time::sleep(PATIENCE).await;
 }
 
 /// The temporary folders that a process was told of.
