@@ -29,7 +29,8 @@ test: install ## build everything and run every test
 	cargo test --locked --workspace
 
 bench: ## measure side by side with nginx, haproxy and Envoy (ARGS="--help")
-	@exec bench/run.sh $(ARGS)
+	@bench/run.sh $(ARGS)
+	$(if $(ARGS),,cargo bench --locked -p flightgate-gateway)
 
 lint: format clippy drift deny doc ## format, clippy, CRD drift, dependencies, docs
 
