@@ -201,13 +201,13 @@ impl Cluster {
 
     /// Applies the definitions, and waits until their kinds are served.
     pub async fn install_definitions(&self) {
-        let folder = definitions::folder().to_str().unwrap();
+        let folder = definitions::folder().display().to_string();
         let apply = [
             "apply",
             "--server-side",
             "--force-conflicts",
             "--filename",
-            folder,
+            &folder,
         ];
         let applied = self.kubectl(&apply).await;
         definitions::established(self.client().await, &applied).await;

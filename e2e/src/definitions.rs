@@ -1,15 +1,15 @@
 //! The definitions of `crds/yaml`, as they are shipped.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
-use crate::{kubectl::Said, patience::eventually};
+use crate::{kubectl::Said, patience::eventually, program::source};
 
 /// The folder of the files.
-pub(crate) fn folder() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/yaml"))
+pub(crate) fn folder() -> PathBuf {
+    source("../crds/yaml")
 }
 
 /// Waits until the API server serves all of them.

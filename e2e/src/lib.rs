@@ -35,5 +35,5 @@ pub use self::{
     namespace::Namespace,
     patience::{PATIENCE, eventually, within},
     process::Process,
-    program::{Program, built},
+    program::{Program, built, source},
 };

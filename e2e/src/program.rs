@@ -88,17 +88,26 @@ fn build(name: &str, path: &Path) {
         .args(["build", "--quiet", "--package", name, "--bin", name])
         .args(["--profile", profile, "--target-dir"])
         .arg(folder.parent().unwrap())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(source(""))
         .stdin(Stdio::null())
         .status()
         .unwrap();
     assert!(status.success(), "cargo build of {name}: {status}");
 }
 
+/// A path in this crate's folder. Cargo says where that is when it runs tests,
+/// which counts more than where it was at the time of building: clones that
+/// share a target folder share what was built.
+pub fn source(path: &str) -> PathBuf {
+    let now = env::var_os("CARGO_MANIFEST_DIR");
+    let folder = now.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&folder).join(path)
+}
+
 /// The programs of Kubernetes in one file, built if they are not in the cache.
 pub(crate) fn kube() -> &'static Path {
     static KUBE: LazyLock<PathBuf> = LazyLock::new(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/build.sh");
+        let script = source("cluster/build.sh");
         let output = Command::new(&script)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())

@@ -1,12 +1,8 @@
 //! What the API server and `compile` say to a manifest.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fmt, fs, path::PathBuf, process::Command};
 
-use flightgate_e2e::{built, within};
+use flightgate_e2e::{built, source, within};
 use http::{Method, Request, header::CONTENT_TYPE};
 use kube::{
     Client,
@@ -52,7 +48,7 @@ pub(crate) struct Case {
 
 /// The table of the operator's own tests.
 pub(crate) fn table() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../operator/tests/manifests")
+    source("../operator/tests/manifests")
 }
 
 impl Case {
