@@ -13,20 +13,37 @@ export FLIGHTGATE_CACHE CARGO_TARGET_DIR
 # Where rustup puts cargo, for shells that have not read its profile yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo test bench lint format clippy drift deny doc crds install
+.PHONY: help demo test e2e bench lint format clippy drift deny doc crds install claim
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Two clones that share a target folder would run each other's programs: cargo
+# tells a member's state by its path within the workspace and by file times.
+
+claim: install
+	@mkdir -p "$(CARGO_TARGET_DIR)"; mark="$(CARGO_TARGET_DIR)/clone"; \
+	if [ "$$(cat "$$mark" 2>/dev/null)" != "$(CURDIR)" ]; then \
+		cargo clean --quiet --locked --workspace; echo "$(CURDIR)" >"$$mark"; \
+	fi
 
 # `exec`, so that a signal to make reaches the script.
-demo: ## run gateway and flights-api on loopback until Ctrl-C (DEMO_DIR, DEMO_PORT)
+demo: claim ## run gateway and flights-api on loopback until Ctrl-C (DEMO_DIR, DEMO_PORT)
 	@exec demo/run.sh
 
-# The tests in tests/ drive the binaries, so those come first. Both steps name
-# the tests: they share one set of features, and nothing is built twice.
-test: install ## build everything and run every test
+# The tests in tests/ and e2e/ drive the binaries, so those come first. Both
+# steps name the tests: they share one set of features, and nothing is built
+# twice.
+test: export FLIGHTGATE_E2E_BINARIES = $(CARGO_TARGET_DIR)/debug
+test: install claim ## build everything and run every test, on a real API server too
+	@[ -n "$${FLIGHTGATE_E2E_KUBECONFIG:-$${KUBECONFIG:-}}" ] || e2e/cluster/build.sh >/dev/null
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace
+
+e2e: export FLIGHTGATE_E2E_BINARIES = $(CARGO_TARGET_DIR)/debug
+e2e: install claim ## the tests on an API server alone (KUBECONFIG: on that cluster)
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked -p flightgate-e2e
 
 bench: ## measure side by side with nginx, haproxy and Envoy (ARGS="--help")
 	@bench/run.sh $(ARGS)
@@ -37,12 +54,12 @@ lint: format clippy drift deny doc ## format, clippy, CRD drift, dependencies, d
 format: ## is everything formatted?
 	cargo fmt --all --check
 
-clippy: ## clippy, with warnings as errors
+clippy: claim ## clippy, with warnings as errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 # Built as for the tests, for `-p crds` alone would build kube a second time with
 # other features. `make crds` does that: it must work while others do not compile.
-drift: ## do the CRDs in crds/yaml match the types?
+drift: claim ## do the CRDs in crds/yaml match the types?
 	cargo build --locked --workspace --bins --tests
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	"$$CARGO_TARGET_DIR/debug/crdgen" "$$fresh"; \
@@ -51,10 +68,10 @@ drift: ## do the CRDs in crds/yaml match the types?
 deny: ## licences, sources, duplicates, advisories of the dependencies
 	@exec scripts/deny.sh
 
-doc: ## the API documentation, with warnings as errors
+doc: claim ## the API documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
 
-crds: ## write the CRDs into crds/yaml
+crds: claim ## write the CRDs into crds/yaml
 	cargo run --locked --quiet -p crds --bin crdgen -- crds/yaml
 
 install:
