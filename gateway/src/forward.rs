@@ -62,11 +62,18 @@ pub enum BodyError {
     Timeout,
 }
 
+/// A connection to the route's upstream. Apart from [`forward`], so that whoever
+/// gets none still has the request, and can hear the client out.
+pub(crate) async fn link(core: &Core, route: &Route) -> Result<Box<Link>, ForwardError> {
+    Ok(core.upstreams[route.upstream].link().await?)
+}
+
 /// Passes `request` on. The permit is the proof that it may pass.
 pub(crate) async fn forward(
     core: &Core,
     connection: &Connection,
     route: &Route,
+    mut link: Box<Link>,
     permit: Permit,
     request: Request<Incoming>,
     request_id: &RequestId,
@@ -75,7 +82,6 @@ pub(crate) async fn forward(
     let limits = &core.shared.config.limits;
     let idle = Deadlines::ticks(limits.idle_timeout.duration());
     let response = Deadlines::ticks(limits.response_timeout.duration());
-    let mut link = upstream.link().await?;
 
     let (mut parts, body) = request.into_parts();
     set_host(&parts.uri, &mut parts.headers);

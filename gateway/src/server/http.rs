@@ -259,7 +259,14 @@ async fn forwarded(
         }
     };
     let permitted = Instant::now();
-    match forward::forward(core, connection, route, permit, request, id).await {
+    let answer = match forward::link(core, route).await {
+        Ok(link) => forward::forward(core, connection, route, link, permit, request, id).await,
+        Err(error) => {
+            Box::pin(drain(request)).await;
+            Err(error)
+        }
+    };
+    match answer {
         Ok(response) => {
             core.metrics.took(permitted - started, permitted.elapsed());
             response
