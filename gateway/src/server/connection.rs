@@ -10,7 +10,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use super::{deadline::Deadline, framing::HeadTap};
+use super::{
+    deadline::{Deadline, Deadlines},
+    framing::HeadTap,
+};
 use crate::{core::Core, permit::caller::Caller};
 
 /// A token, and who is behind it.
@@ -24,6 +27,8 @@ pub struct Connection {
     /// The caller of the last request: the next one is mostly the same.
     last: RefCell<Option<Last>>,
     in_flight: Cell<u32>,
+    /// Ticks to send a head, and to stay idle between two requests.
+    head: u32,
     pub(crate) deadline: Deadline,
     pub(crate) tap: RefCell<HeadTap>,
 }
@@ -31,7 +36,11 @@ pub struct Connection {
 impl Connection {
     /// A fresh connection of this thread.
     pub fn new(core: &Core, peer: SocketAddr) -> Rc<Self> {
-        let max_head = core.shared.config.limits.header_kib as usize * 1_024;
+        let limits = &core.shared.config.limits;
+        let max_head = limits.header_kib as usize * 1_024;
+        let head = Deadlines::ticks(limits.header_timeout.duration());
+        let deadline = core.deadlines.deadline();
+        deadline.arm(head);
         let peer = peer.ip().to_canonical();
         Rc::new(Self {
             peer_header: HeaderValue::from_str(&peer.to_string())
@@ -39,7 +48,8 @@ impl Connection {
             peer,
             last: RefCell::default(),
             in_flight: Cell::new(0),
-            deadline: core.deadlines.deadline(),
+            head,
+            deadline,
             tap: RefCell::new(HeadTap::new(max_head)),
         })
     }
@@ -88,5 +98,8 @@ impl Drop for InFlight {
         self.0
             .in_flight
             .set(self.0.in_flight.get().saturating_sub(1));
+        if !self.0.is_busy() {
+            self.0.deadline.arm(self.0.head);
+        }
     }
 }

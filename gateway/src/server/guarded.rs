@@ -16,20 +16,16 @@ use super::connection::Connection;
 pub struct Guarded<S> {
     stream: S,
     connection: Rc<Connection>,
-    /// Ticks to send a head, and to stay idle between two requests.
-    head: u32,
     /// Ticks for which a client may refuse to take what we write.
     stall: u32,
 }
 
 impl<S> Guarded<S> {
     /// Watches over `stream`.
-    pub fn new(stream: S, connection: Rc<Connection>, head: u32, stall: u32) -> Self {
-        connection.deadline.arm(head);
+    pub fn new(stream: S, connection: Rc<Connection>, stall: u32) -> Self {
         Self {
             stream,
             connection,
-            head,
             stall,
         }
     }
@@ -38,7 +34,12 @@ impl<S> Guarded<S> {
         match &result {
             Poll::Pending => self.connection.deadline.arm_if_unset(self.stall),
             Poll::Ready(_) => {
-                self.connection.deadline.disarm();
+                // Between requests the deadline is that of the next head, which
+                // what is still written (the end of an answer, a setting, a
+                // ping) does not put off.
+                if self.connection.is_busy() {
+                    self.connection.deadline.disarm();
+                }
                 self.connection.tap.borrow_mut().written();
             }
         }
@@ -54,16 +55,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        match &result {
-            Poll::Pending if !self.connection.is_busy() => {
-                self.connection.deadline.arm_if_unset(self.head);
-            }
-            Poll::Pending => {}
-            Poll::Ready(_) => self
-                .connection
-                .tap
-                .borrow_mut()
-                .read(&buf.filled()[before..]),
+        if result.is_ready() {
+            let bytes = &buf.filled()[before..];
+            self.connection.tap.borrow_mut().read(bytes);
         }
         result
     }

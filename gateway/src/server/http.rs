@@ -55,9 +55,8 @@ pub(super) async fn serve(core: &Rc<Core>, stream: TlsStream<TcpStream>, peer: S
     let max_head = limits.header_kib as usize * 1_024;
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let connection = Connection::new(core, peer);
-    let head = Deadlines::ticks(limits.header_timeout.duration());
     let stall = Deadlines::ticks(limits.idle_timeout.duration());
-    let io = TokioIo::new(Guarded::new(stream, connection.clone(), head, stall));
+    let io = TokioIo::new(Guarded::new(stream, connection.clone(), stall));
     let service = {
         let (core, connection) = (core.clone(), connection.clone());
         service_fn(move |request| {
