@@ -1,1 +1,36 @@
-//! Drives the built binaries as a partner would.
+//! Drives the built binaries as a partner would: over TLS, with nothing mocked
+//! but, where a test must see or say exactly which bytes, the upstream.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails may"
+)]
+
+mod client;
+mod gateway;
+mod harness;
+mod oauth;
+mod raw;
+mod upstream;
+
+mod admin;
+mod boundary;
+mod configuration;
+mod durability;
+mod expiry;
+mod flights;
+mod forwarding;
+mod framing;
+mod http2;
+mod identity;
+mod introspection;
+mod metadata;
+mod permit;
+mod reload;
+mod revocation;
+mod startup;
+mod streaming;
+mod tls;
+mod tokens;
