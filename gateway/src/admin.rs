@@ -17,7 +17,7 @@ use axum::{
 use prometheus::{Encoder, Registry, TextEncoder};
 use serde::Serialize;
 
-use crate::{gateway::Gateway, surface::standard, telemetry::metrics};
+use crate::{gateway::Gateway, surface::standard, telemetry::metrics::exposition};
 
 #[derive(Clone)]
 struct Admin {
@@ -40,7 +40,7 @@ struct Documents {
 pub fn admin(gateway: &Arc<Gateway>) -> prometheus::Result<Router> {
     let state = Admin {
         gateway: gateway.clone(),
-        metrics: metrics::registry(gateway.clone())?,
+        metrics: exposition::registry(gateway.clone())?,
     };
     Ok(Router::new()
         .route("/metrics", get(show_metrics))
