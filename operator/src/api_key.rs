@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     catalogue::{Asker, Catalogue},
     mint::{self, Form, NoRandomness, Rng},
-    oauth_application::{asked, hashes, known, refusal_events, statuses},
+    oauth_application::{asked, hashes, known, statuses},
     plan::{self, Credentials, CredentialsState, Event, Plan, Refusal},
     rotation::{self, Held, Policy},
 };
@@ -228,7 +228,7 @@ fn refused(
         document: None,
         credentials: None,
         status,
-        events: refusal_events(&refusals),
+        events: plan::refusal_events(&refusals),
         refusals,
         due: None,
     }

@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use flightgate_operator::{
     compile::{self, Options},
     mint::System,
+    run,
 };
 use jiff::{Timestamp, Unit};
 
@@ -62,26 +63,46 @@ enum Command {
         #[arg(long, default_value = "default")]
         gateway: String,
     },
+    /// Look after the resources of a cluster.
+    ///
+    /// Finds the API server by KUBECONFIG, ~/.kube/config or the service account
+    /// of its pod, and works while it holds its Lease, until it is told to end.
+    Run {
+        /// Which namespaces and gateways to look after (operator.yaml).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    let Command::Compile {
-        manifests,
-        config,
-        out,
-        namespace,
-        gateway,
-    } = Arguments::parse().command;
-    let options = Options {
-        manifests,
-        config,
-        out,
-        namespace,
-        gateway,
-    };
+    match Arguments::parse().command {
+        Command::Compile {
+            manifests,
+            config,
+            out,
+            namespace,
+            gateway,
+        } => compile(&Options {
+            manifests,
+            config,
+            out,
+            namespace,
+            gateway,
+        }),
+        Command::Run { config } => match run::configuration(&config).and_then(run::block_on) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "{error}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn compile(options: &Options) -> ExitCode {
     let now = Timestamp::now().round(Unit::Second).unwrap_or_default();
     // Who closed our output early does not want to hear of it.
-    match compile::compile(&options, now, &System) {
+    match compile::compile(options, now, &System) {
         Ok(report) => {
             let mut errors = io::stderr().lock();
             for note in &report.notes {

@@ -158,7 +158,7 @@ fn refused(
         document: None,
         credentials: None,
         status,
-        events: refusal_events(&refusals),
+        events: plan::refusal_events(&refusals),
         refusals,
         due: None,
     }
@@ -379,16 +379,4 @@ pub(crate) fn statuses(hashes: &[SecretHash], observed: &[SecretStatus]) -> Vec<
             .and_then(|status| status.last_used_at),
     };
     hashes.iter().map(status).collect()
-}
-
-pub(crate) fn refusal_events(refusals: &[Refusal]) -> Vec<Event> {
-    refusals
-        .iter()
-        .map(|refusal| {
-            Event::warning(
-                refusal.reason,
-                format!("{}: {}", refusal.path, refusal.message),
-            )
-        })
-        .collect()
 }

@@ -7,6 +7,12 @@ use crds::{
 };
 use jiff::Timestamp;
 
+/// Stands with credentials: whose they are.
+pub const OWNER_ANNOTATION: &str = "flightgate.dev/owner";
+/// Stands with credentials: the value of the rotate annotation that was last
+/// acted on.
+pub const ROTATED_FOR_ANNOTATION: &str = "flightgate.dev/rotated-for";
+
 /// What ought to be there for one resource. `S` is its status.
 #[derive(Clone, Debug)]
 pub struct Plan<S> {
@@ -210,4 +216,17 @@ pub(crate) fn owner<K: kube::Resource<DynamicType = ()>>(resource: &K) -> String
         metadata.namespace.as_deref().unwrap_or_default(),
         metadata.name.as_deref().unwrap_or_default()
     )
+}
+
+/// What refusals look like as events.
+pub(crate) fn refusal_events(refusals: &[Refusal]) -> Vec<Event> {
+    refusals
+        .iter()
+        .map(|refusal| {
+            Event::warning(
+                refusal.reason,
+                format!("{}: {}", refusal.path, refusal.message),
+            )
+        })
+        .collect()
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::{
     catalogue::Catalogue,
     mint::{Form, NoRandomness, Rng},
-    oauth_application::{asked, refusal_events, statuses},
+    oauth_application::{asked, statuses},
     plan::{self, Credentials, CredentialsState, Plan, Refusal},
     rotation::{self, Held, Known, Policy, Turned},
 };
@@ -217,7 +217,7 @@ fn refused(
         document: None,
         credentials: None,
         status,
-        events: refusal_events(&refusals),
+        events: plan::refusal_events(&refusals),
         refusals,
         due: None,
     }

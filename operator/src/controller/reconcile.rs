@@ -1,0 +1,471 @@
+//! One look at one resource: gather, plan, apply, report.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::condition::{self, ACCEPTED, CREDENTIALS_READY, Condition, READY, Status};
+use kube::runtime::controller::Action;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Context,
+    apply::{self, Failed, Half, Planned, Secrets},
+    fault::{Class, Fault},
+    finalizer, gather,
+    kind::{Kind, refuse},
+    manifests,
+    memory::{Settled, Version, Watched},
+    report,
+    secret::{Found, Written},
+};
+use crate::{
+    backoff::exponential,
+    gateways::{Gateway, ResourceId},
+    mint::System,
+    plan::{Event, Plan, Refusal},
+    webhook::Referent,
+};
+
+/// A look that takes longer has lost its answer.
+const LONGEST: Duration = Duration::from_secs(30);
+/// So often in a row a write may fail before its resource says so, unless it
+/// was refused.
+const PATIENCE: u32 = 2;
+
+/// What a look came to.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    /// Nothing had happened.
+    Unchanged,
+    /// Everything is as it ought to be.
+    Done,
+    /// The resource is not accepted.
+    Refused,
+    /// The resource is going.
+    Finalized,
+}
+
+/// Looks at one resource, and counts and logs what came of it.
+pub(super) async fn reconcile<K: Kind>(
+    resource: Arc<K>,
+    context: Arc<Context<K>>,
+) -> Result<Action, Fault> {
+    let id = resource.id();
+    let begun = Instant::now();
+    context.count_queue(context.memory.dequeue(&id));
+    let look = timeout(LONGEST, look(&*resource, &id, &context)).await;
+    let result = look.unwrap_or(Err(Fault::Timeout));
+    let label = match &result {
+        Ok((Outcome::Unchanged, _)) => "unchanged",
+        Ok((Outcome::Done, _)) => "done",
+        Ok((Outcome::Refused, _)) => "refused",
+        Ok((Outcome::Finalized, _)) => "finalized",
+        Err(_) => "error",
+    };
+    context.count(label, begun.elapsed());
+    result.map(|(_, action)| action)
+}
+
+/// When to try again.
+pub(super) fn retry<K: Kind>(resource: &K, fault: &Fault, context: &Context<K>) -> Action {
+    let id = resource.id();
+    let attempt = context.memory.failures(&id);
+    let class = fault.class();
+    if class == Class::Conflict && attempt <= PATIENCE {
+        tracing::debug!(resource = %id, %fault, "looking again");
+    } else {
+        tracing::warn!(resource = %id, %fault, attempt, "reconcile failed");
+    }
+    let (first, longest) = match &class {
+        Class::Conflict => (Duration::from_millis(25), Duration::from_secs(5)),
+        Class::Transient(_) => (Duration::from_millis(250), Duration::from_secs(30)),
+        Class::Terminating => (Duration::from_secs(1), Duration::from_mins(1)),
+        Class::Permanent { .. } => (Duration::from_millis(500), Duration::from_mins(1)),
+    };
+    let wait = exponential(first, longest, attempt);
+    match class {
+        Class::Transient(Some(asked)) => Action::requeue(wait.max(asked)),
+        _ => Action::requeue(wait),
+    }
+}
+
+async fn look<K: Kind>(
+    resource: &K,
+    id: &ResourceId,
+    context: &Context<K>,
+) -> Result<(Outcome, Action), Fault> {
+    if resource.meta().deletion_timestamp.is_some() {
+        let done = finalizer::finalize(resource, context).await;
+        let action = done.inspect_err(|fault| {
+            if context.memory.fail(id) == PATIENCE
+                && let Class::Permanent { message, .. } = fault.class()
+            {
+                let event = Event::warning("DeletionBlocked", message);
+                context.events.tell(&resource.object_ref(&()), event);
+            }
+        })?;
+        return Ok((Outcome::Finalized, action));
+    }
+    let gateway = context.gateways.get(resource.gateway());
+    let loaded = gateway.map(|it| it.loaded()).unwrap_or_default();
+    let version = resource.meta().resource_version.clone().unwrap_or_default();
+    if let Some(settled) = context.memory.settled(id, &version, loaded.epoch)
+        && settled.due.is_none_or(|due| due > context.now())
+    {
+        let action = report::report(resource, id, &settled, context).await?;
+        return Ok((Outcome::Unchanged, action));
+    }
+    let mut status = context.memory.newer_status(id, &version);
+    let status = status
+        .take()
+        .or_else(|| resource.status().cloned())
+        .unwrap_or_default();
+    context.memory.begin(id, &depends_on(resource, gateway));
+
+    if let Some(application) = resource.application()
+        && context.applications.is_new(&id.namespace, application)
+    {
+        // It is told of at once when that changes.
+        return Ok((Outcome::Unchanged, Action::requeue(Duration::from_secs(2))));
+    }
+    let mut versions = vec![version];
+    let attempt = async {
+        versions.extend(match gateway {
+            Some(_) => finalizer::ensure(resource, context).await?,
+            None => None,
+        });
+        Attempt::of(resource, gateway, status.clone(), context).await
+    };
+    let attempt = match attempt.await {
+        Ok(attempt) => attempt,
+        Err(fault) => {
+            context.memory.fail(id);
+            return Err(fault);
+        }
+    };
+    finish(
+        resource,
+        id,
+        versions,
+        loaded.epoch,
+        attempt,
+        status,
+        context,
+    )
+    .await
+}
+
+/// What to write, and what it was decided on.
+struct Attempt<K: Kind> {
+    plan: Plan<K::Status>,
+    secrets: Secrets<Planned>,
+    credentials: Option<Found>,
+    config: Option<Found>,
+    referent: Version,
+}
+
+impl<K: Kind> Attempt<K> {
+    /// Gathers and plans.
+    async fn of(
+        resource: &K,
+        gateway: Option<&Arc<Gateway>>,
+        status: K::Status,
+        context: &Context<K>,
+    ) -> Result<Self, Fault> {
+        let now = context.now();
+        let nothing = |plan| Self {
+            plan,
+            secrets: Secrets {
+                credentials: None,
+                config: None,
+            },
+            credentials: None,
+            config: None,
+            referent: None,
+        };
+        let Some(gateway) = gateway else {
+            let message = format!(
+                "there is no gateway `{}`; there are {}",
+                resource.gateway(),
+                context.gateways.names()
+            );
+            let refusal = Refusal::new("spec.gateway", "UnknownGateway", message);
+            return Ok(nothing(refuse(resource, &status, vec![refusal], now)));
+        };
+        let loaded = gateway.loaded();
+        let Some(catalogue) = loaded.catalogue else {
+            let problem = loaded.problem.unwrap_or_default();
+            let plan = unconfigured(resource, status, gateway.name(), &problem, context);
+            return Ok(nothing(plan));
+        };
+        let namespace = &gateway.config.namespace;
+        let gathered = gather::gather(resource, status, namespace, context).await?;
+        let observed = gathered.observed;
+        let mut plan = resource.plan(&observed, &catalogue, now, &System)?;
+        let public_id = plan.document.as_ref().and_then(K::public_id);
+        let config_name = manifests::config_name(&resource.id());
+        if let Some(id) = public_id
+            && !context.claims.claim(namespace, id, &config_name)
+        {
+            let message = format!(
+                "the identifier `{id}` is already that of another resource of this gateway"
+            );
+            let refusal = Refusal::new("spec.secret", "IdentifierTaken", message);
+            plan = refuse(resource, &observed.status, vec![refusal], now);
+        }
+        let config = plan.document.as_ref().map(|document| {
+            let public_id = K::public_id(document);
+            manifests::config(resource, namespace, public_id, document.to_json())
+        });
+        let credentials = plan.credentials.take();
+        Ok(Self {
+            plan,
+            secrets: Secrets {
+                credentials: credentials.map(|it| manifests::credentials(resource, it)),
+                config,
+            },
+            credentials: observed.credentials,
+            config: gathered.config,
+            referent: version_of(&observed.referent),
+        })
+    }
+}
+
+/// Applies and reports.
+async fn finish<K: Kind>(
+    resource: &K,
+    id: &ResourceId,
+    resource_versions: Vec<String>,
+    epoch: u64,
+    attempt: Attempt<K>,
+    mut status: K::Status,
+    context: &Context<K>,
+) -> Result<(Outcome, Action), Fault> {
+    let Attempt {
+        plan,
+        secrets,
+        credentials,
+        config,
+        referent,
+    } = attempt;
+    let about = resource.object_ref(&());
+    let applied = apply::apply(
+        &context.client,
+        secrets,
+        credentials.as_ref(),
+        config.as_ref(),
+    );
+    let applied = match applied.await {
+        Ok(applied) => applied,
+        Err(half) => {
+            if half.credentials.is_some() {
+                tell(plan.events, resource, context);
+            }
+            blame(resource, id, plan.status, status, &half, context).await;
+            return Err(half.fault);
+        }
+    };
+
+    let mut planned = plan.status;
+    let is_refused = !plan.refusals.is_empty();
+    let is_news = accepted(K::conditions(&mut status)) != accepted(K::conditions(&mut planned));
+    let has_events = !plan.events.is_empty();
+    if !is_refused || is_news {
+        tell(plan.events, resource, context);
+    }
+    let namespace = context
+        .gateways
+        .get(resource.gateway())
+        .map(|it| it.config.namespace.clone());
+    let config_written = applied.config.as_ref().map(|it| &it.written);
+    let was_reported = *K::observed_generation(&mut status) == resource.meta().generation;
+    if was_reported && !has_events && !resource.is_brought() && !is_refused {
+        let namespace = namespace.as_deref().unwrap_or_default();
+        let places = [
+            (
+                applied.credentials.as_ref(),
+                &id.namespace[..],
+                resource.secret_name(),
+            ),
+            (config_written, namespace, manifests::config_name(id)),
+        ];
+        for (written, namespace, name) in places {
+            if matches!(written, Some(Written::Created(_) | Written::Changed(_))) {
+                let message = format!(
+                    "The Secret {namespace}/{name} was not as it ought to be, and was written again."
+                );
+                context
+                    .events
+                    .tell(&about, Event::warning("Repaired", message));
+            }
+        }
+    }
+
+    let version = |written: Option<&Written>, found: Option<&Found>| match written {
+        Some(written) => written.version().cloned(),
+        None => found.and_then(|found| found.version.clone()),
+    };
+    let versions = depends_on(resource, context.gateways.get(resource.gateway()));
+    let versions = versions.into_iter().map(|watched| {
+        let version = match &watched {
+            Watched::Application(..) => referent.clone(),
+            Watched::Secret(namespace, name)
+                if *namespace == id.namespace && *name == resource.secret_name() =>
+            {
+                version(applied.credentials.as_ref(), credentials.as_ref())
+            }
+            Watched::Secret(..) => version(config_written, config.as_ref()),
+        };
+        (watched, version)
+    });
+    let settled = || Settled {
+        versions: resource_versions.clone(),
+        epoch,
+        planned: planned.clone(),
+        written: (resource.status() != Some(&status)).then(|| status.clone()),
+        document: applied
+            .config
+            .as_ref()
+            .map(|it| (it.name.clone(), it.sha256)),
+        due: plan.due,
+        since: Instant::now(),
+    };
+    context.memory.settle(id, settled(), versions.collect());
+    if applied.config.is_none() {
+        context.forget_interest(resource);
+    }
+    let action = report::report(resource, id, &settled(), context).await?;
+    let outcome = if is_refused {
+        Outcome::Refused
+    } else {
+        Outcome::Done
+    };
+    Ok((outcome, action))
+}
+
+/// What a resource must be looked at again for.
+fn depends_on<K: Kind>(resource: &K, gateway: Option<&Arc<Gateway>>) -> Vec<Watched> {
+    let id = resource.id();
+    let mut depends_on = vec![Watched::Secret(
+        id.namespace.clone(),
+        resource.secret_name(),
+    )];
+    if let Some(gateway) = gateway {
+        depends_on.push(Watched::Secret(
+            gateway.config.namespace.clone(),
+            manifests::config_name(&id),
+        ));
+    }
+    if let Some(application) = resource.application() {
+        depends_on.push(Watched::Application(id.namespace, application.into()));
+    }
+    depends_on
+}
+
+/// An application's version, as [`Watched::Application`] has it.
+pub(super) fn version_of(referent: &Referent) -> Version {
+    match referent {
+        Referent::Missing => None,
+        Referent::Pending => Some(String::new()),
+        Referent::Client(id) => Some(id.clone()),
+    }
+}
+
+fn accepted(conditions: &[Condition]) -> Option<(Status, &str, &str)> {
+    let accepted = conditions.iter().find(|it| it.kind == ACCEPTED)?;
+    Some((accepted.status, &accepted.reason, &accepted.message))
+}
+
+fn tell<K: Kind>(events: Vec<Event>, resource: &K, context: &Context<K>) {
+    for event in events {
+        context.events.tell(&resource.object_ref(&()), event);
+    }
+}
+
+/// Without any gateway.yaml nothing can be planned; what is served stays.
+fn unconfigured<K: Kind>(
+    resource: &K,
+    mut status: K::Status,
+    gateway: &str,
+    problem: &str,
+    context: &Context<K>,
+) -> Plan<K::Status> {
+    let generation = resource.meta().generation.unwrap_or(1);
+    let message = format!("The configuration of the gateway `{gateway}` is not usable: {problem}");
+    *K::observed_generation(&mut status) = Some(generation);
+    for kind in [ACCEPTED, READY] {
+        condition::set(
+            K::conditions(&mut status),
+            Condition {
+                kind: kind.into(),
+                status: Status::Unknown,
+                observed_generation: generation,
+                last_transition_time: context.now(),
+                reason: "GatewayNotConfigured".into(),
+                message: message.chars().take(4096).collect(),
+            },
+        );
+    }
+    Plan {
+        document: None,
+        credentials: None,
+        status,
+        events: Vec::new(),
+        refusals: Vec::new(),
+        due: None,
+    }
+}
+
+/// Says in the status that a write failed, if it was refused or fails again and
+/// again: whatever was Ready is not Ready in the form that was asked for.
+async fn blame<K: Kind>(
+    resource: &K,
+    id: &ResourceId,
+    mut planned: K::Status,
+    observed: K::Status,
+    half: &Half,
+    context: &Context<K>,
+) {
+    let failures = context.memory.fail(id);
+    let (reason, message) = match half.fault.class() {
+        Class::Permanent { reason, message } => (reason, message),
+        Class::Transient(_) if failures > PATIENCE => ("WriteFailed", half.fault.to_string()),
+        Class::Conflict if failures > PATIENCE * 4 => ("WriteFailed", half.fault.to_string()),
+        _ => return,
+    };
+    let generation = resource.meta().generation.unwrap_or(1);
+    // What was planned and not written is not reported.
+    let mut status = observed.clone();
+    *K::observed_generation(&mut status) = Some(generation);
+    let accepted = K::conditions(&mut planned)
+        .iter()
+        .find(|it| it.kind == ACCEPTED);
+    let conditions = K::conditions(&mut status);
+    if let Some(accepted) = accepted {
+        condition::set(conditions, accepted.clone());
+    }
+    let kinds: &[&str] = match half.failed {
+        Failed::Credentials => &[CREDENTIALS_READY, READY],
+        Failed::Config => &[READY],
+    };
+    for kind in kinds {
+        condition::set(
+            conditions,
+            Condition {
+                kind: (*kind).into(),
+                status: Status::False,
+                observed_generation: generation,
+                last_transition_time: context.now(),
+                reason: reason.into(),
+                message: message.chars().take(4096).collect(),
+            },
+        );
+    }
+    if status == observed && resource.status() == Some(&observed) {
+        return;
+    }
+    let event = Event::warning(reason, message);
+    context.events.tell(&resource.object_ref(&()), event);
+    if let Err(fault) = report::write(resource, &status, context).await {
+        tracing::warn!(resource = %id, %fault, "nor could that be reported");
+    }
+}

@@ -1,0 +1,302 @@
+//! The last step: what became of a resource, in its status and in events.
+
+use std::time::Duration;
+
+use crds::condition::{self, Condition, READY, Status};
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+use serde_json::json;
+
+use super::{Context, fault::Fault, kind::Kind, memory::Settled, secret::MANAGER};
+use crate::{
+    backoff::jittered,
+    gateways::{ResourceId, view::Verdict},
+    plan::Event,
+};
+
+/// So long the gateway is given before anybody is told that it does not serve a
+/// document: mostly it does by then, and one write says everything.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Nothing is left alone for longer: clocks jump and machines sleep.
+const LONGEST_REST: Duration = Duration::from_mins(10);
+
+/// Tells of a resource at rest, if there is anything to tell.
+pub(super) async fn report<K: Kind>(
+    resource: &K,
+    id: &ResourceId,
+    settled: &Settled<K::Status>,
+    context: &Context<K>,
+) -> Result<Action, Fault> {
+    let generation = resource.meta().generation.unwrap_or(1);
+    let mut known = settled
+        .written
+        .clone()
+        .or_else(|| resource.status().cloned());
+    let mut status = settled.planned.clone();
+    let before = known
+        .as_mut()
+        .and_then(|it| ready(K::conditions(it)).cloned());
+    let now = context.now();
+    if let Some((document, sha256)) = &settled.document {
+        // Without its gateway nothing would have been accepted.
+        let gateway = context.gateways.get(resource.gateway());
+        let verdict = gateway.map(|it| it.verdict(id, document, *sha256));
+        let verdict = verdict.unwrap_or(Verdict::NoReplica);
+        let age = settled.since.elapsed();
+        if age < PATIENCE && matches!(verdict, Verdict::Waiting { .. } | Verdict::Unasked) {
+            return Ok(Action::requeue(PATIENCE.saturating_sub(age)));
+        }
+        let conditions = K::conditions(&mut status);
+        conditions.retain(|it| it.kind != READY);
+        conditions.extend(before.clone());
+        condition::set(
+            conditions,
+            served(&verdict, resource.gateway(), generation, now),
+        );
+    }
+    if known.as_ref() != Some(&status) {
+        write(resource, &status, context).await?;
+        let after = ready(K::conditions(&mut status)).cloned();
+        if let Some(event) = transition(before.as_ref(), after.as_ref()) {
+            context.events.tell(&resource.object_ref(&()), event);
+        }
+    }
+    Ok(Action::requeue(rest(settled.due, now)))
+}
+
+/// How long a resource may be left alone.
+fn rest(due: Option<Timestamp>, now: Timestamp) -> Duration {
+    let until_due = due.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
+    let longest = jittered(LONGEST_REST);
+    until_due.map_or(longest, |it| it.min(longest))
+}
+
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|it| it.kind == READY)
+}
+
+/// The condition Ready, by what the gateway's replicas say.
+fn served(verdict: &Verdict, gateway: &str, generation: i64, now: Timestamp) -> Condition {
+    let (status, reason, message) = match verdict {
+        Verdict::Served => (
+            Status::True,
+            "Served",
+            format!("Every ready replica of the gateway `{gateway}` serves it."),
+        ),
+        Verdict::Unasked => (
+            Status::Unknown,
+            "Pending",
+            format!("The gateway `{gateway}` has not been asked yet."),
+        ),
+        Verdict::Waiting { replicas } => (
+            Status::False,
+            "Pending",
+            format!(
+                "The gateway `{gateway}` does not serve it yet: {}.",
+                list(replicas.iter().map(String::as_str))
+            ),
+        ),
+        Verdict::Rejected { replica, reason } => (
+            Status::False,
+            "RejectedByGateway",
+            format!("The gateway `{gateway}` cannot follow it: {replica}: {reason}"),
+        ),
+        Verdict::Unreachable { replicas } => {
+            let replicas: Vec<_> = replicas
+                .iter()
+                .map(|(name, trouble)| format!("{name} {trouble}"))
+                .collect();
+            (
+                Status::Unknown,
+                "GatewayUnreachable",
+                format!(
+                    "Nobody can say whether the gateway `{gateway}` serves it: {}.",
+                    list(replicas.iter().map(String::as_str))
+                ),
+            )
+        }
+        Verdict::NoReplica => (
+            Status::False,
+            "GatewayUnreachable",
+            format!("The gateway `{gateway}` has no ready replica."),
+        ),
+    };
+    Condition {
+        kind: READY.into(),
+        status,
+        observed_generation: generation,
+        last_transition_time: now,
+        reason: reason.into(),
+        message: message.chars().take(4096).collect(),
+    }
+}
+
+/// The first few of many.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let names: Vec<_> = names.collect();
+    let text = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
+/// What there is to tell when Ready has changed.
+fn transition(before: Option<&Condition>, after: Option<&Condition>) -> Option<Event> {
+    let after = after?;
+    let was_ready = before.is_some_and(|it| it.status == Status::True);
+    let is_ready = after.status == Status::True;
+    let is_another_reason = before.is_none_or(|it| it.reason != after.reason);
+    if is_ready && !was_ready {
+        return Some(Event::normal("Served", after.message.clone()));
+    }
+    // Refusals have events of their own.
+    let is_of_the_gateway = ["RejectedByGateway", "GatewayUnreachable"]
+        .iter()
+        .any(|reason| after.reason == *reason);
+    (is_of_the_gateway && is_another_reason).then(|| {
+        let reason = if after.reason == "RejectedByGateway" {
+            "RejectedByGateway"
+        } else {
+            "GatewayUnreachable"
+        };
+        Event::warning(reason, after.message.clone())
+    })
+}
+
+/// Writes a status, and remembers that.
+pub(super) async fn write<K: Kind>(
+    resource: &K,
+    status: &K::Status,
+    context: &Context<K>,
+) -> Result<(), Fault> {
+    let at = Fault::at("write the status");
+    let id = resource.id();
+    let api: Api<K> = Api::namespaced(context.client.clone(), &id.namespace);
+    let metadata = json!({"name": id.name, "uid": resource.meta().uid});
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::KIND,
+        "metadata": metadata,
+        "status": status,
+    });
+    let params = PatchParams::apply(MANAGER).force();
+    let mut now = match api
+        .patch_status(&id.name, &params, &Patch::Apply(&body))
+        .await
+    {
+        Ok(now) => now,
+        // It is gone, and nobody wants to know.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(at(error)),
+    };
+    if now.status() != Some(status) {
+        // Something in it is another manager's, after a restore from a backup
+        // for instance; replaced as a whole it is no longer.
+        let body = json!({"metadata": metadata, "status": status});
+        let params = PatchParams {
+            field_manager: Some(MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let patched = api
+            .patch_status(&id.name, &params, &Patch::Merge(&body))
+            .await;
+        now = patched.map_err(at)?;
+    }
+    let version = now.meta().resource_version.clone();
+    context.memory.amend(&id, |old| Settled {
+        versions: recent(&old.versions, version),
+        epoch: old.epoch,
+        planned: old.planned.clone(),
+        written: Some(status.clone()),
+        document: old.document.clone(),
+        due: old.due,
+        since: old.since,
+    });
+    Ok(())
+}
+
+/// The last few versions: a watch is never further behind than that.
+fn recent(old: &[String], new: Option<String>) -> Vec<String> {
+    const KEPT: usize = 4;
+    let old = &old[old.len().saturating_sub(KEPT)..];
+    old.iter().cloned().chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(verdict: &Verdict) -> Condition {
+        served(verdict, "default", 3, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn only_served_by_all_is_ready() {
+        let silent = Verdict::Unreachable {
+            replicas: vec![("pod-1".into(), crate::gateways::view::Trouble::Slow)],
+        };
+        let waiting = Verdict::Waiting {
+            replicas: (1..=7).map(|i| format!("pod-{i}")).collect(),
+        };
+        for (verdict, status, reason, message) in [
+            (
+                Verdict::Served,
+                Status::True,
+                "Served",
+                "Every ready replica",
+            ),
+            (
+                silent,
+                Status::Unknown,
+                "GatewayUnreachable",
+                "pod-1 does not answer in time",
+            ),
+            (waiting, Status::False, "Pending", "pod-5 and 2 more"),
+            (
+                Verdict::NoReplica,
+                Status::False,
+                "GatewayUnreachable",
+                "no ready replica",
+            ),
+            (
+                Verdict::Unasked,
+                Status::Unknown,
+                "Pending",
+                "not been asked",
+            ),
+        ] {
+            let condition = condition(&verdict);
+            assert_eq!(
+                (condition.status, condition.reason.as_str()),
+                (status, reason)
+            );
+            assert!(condition.message.contains(message), "{}", condition.message);
+        }
+    }
+
+    #[test]
+    fn events_tell_of_changes_alone() {
+        let ready = condition(&Verdict::Served);
+        let gone = condition(&Verdict::NoReplica);
+        assert_eq!(transition(None, Some(&ready)).unwrap().reason, "Served");
+        assert_eq!(transition(Some(&ready), Some(&ready)), None);
+        let event = transition(Some(&ready), Some(&gone)).unwrap();
+        assert_eq!(event.reason, "GatewayUnreachable");
+        assert_eq!(transition(Some(&gone), Some(&gone)), None);
+    }
+
+    #[test]
+    fn what_is_due_is_looked_at_then_and_everything_now_and_then() {
+        let now = Timestamp::UNIX_EPOCH;
+        let in_a_minute = Timestamp::from_second(60).unwrap();
+        assert_eq!(rest(Some(in_a_minute), now), Duration::from_mins(1));
+        assert_eq!(rest(Some(now), in_a_minute), Duration::ZERO);
+        assert!(rest(None, now) <= LONGEST_REST && rest(None, now) >= LONGEST_REST / 2);
+    }
+}

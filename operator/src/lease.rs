@@ -1,0 +1,227 @@
+//! Leader election: of several replicas, the holder of one Lease works.
+//!
+//! Every write of the Lease names the resourceVersion that it was decided on,
+//! so of two that reach for it at once the API server takes one. A standby
+//! waits for a lease duration in which *it* saw no renewal; whose clock is right
+//! does not matter. A leader that could not renew for the (shorter) renew
+//! deadline gives up before any standby may take over.
+
+use std::{future::Future, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::LeaderElection;
+
+/// One replica's part in the election.
+pub struct Elector {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    lease_duration: Duration,
+    renew_deadline: Duration,
+    retry_period: Duration,
+}
+
+/// The lease as this replica last saw it.
+struct Sighting {
+    /// What another holder changes when it renews.
+    version: Option<String>,
+    /// When this replica saw that version first.
+    since: Instant,
+}
+
+impl Elector {
+    /// Takes part in the election for a Lease of `namespace`.
+    pub fn new(client: Client, namespace: &str, identity: String, config: &LeaderElection) -> Self {
+        let (lease_duration, renew_deadline, retry_period) = config.periods();
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: config.name.clone(),
+            identity,
+            lease_duration,
+            renew_deadline,
+            retry_period,
+        }
+    }
+
+    /// Waits until this replica holds the lease.
+    pub async fn acquire(&self) {
+        let mut seen: Option<Sighting> = None;
+        loop {
+            let wait = match timeout(self.retry_period, self.try_acquire(&mut seen)).await {
+                Ok(Ok(Attempt::Held)) => {
+                    tracing::info!(lease = self.name, identity = self.identity, "leading");
+                    return;
+                }
+                Ok(Ok(Attempt::Later(wait))) => wait,
+                Ok(Err(error)) => {
+                    tracing::warn!(lease = self.name, %error, "the lease could not be looked at");
+                    self.retry_period
+                }
+                Err(_) => self.retry_period,
+            };
+            sleep(wait.min(self.retry_period)).await;
+        }
+    }
+
+    async fn try_acquire(&self, seen: &mut Option<Sighting>) -> kube::Result<Attempt> {
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            return self
+                .attempt(self.api.create(&PostParams::default(), &self.next(None)))
+                .await;
+        };
+        let version = lease.metadata.resource_version.clone();
+        let holder = lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.holder_identity.clone());
+        let is_free = holder.is_none_or(|holder| holder.is_empty() || holder == self.identity);
+        let sighting = match seen.take() {
+            Some(old) if old.version == version => old,
+            _ => Sighting {
+                version,
+                since: Instant::now(),
+            },
+        };
+        let age = sighting.since.elapsed();
+        *seen = Some(sighting);
+        if !is_free && age < self.lease_duration {
+            return Ok(Attempt::Later(self.lease_duration.saturating_sub(age)));
+        }
+        let next = self.next(Some(lease));
+        self.attempt(self.api.replace(&self.name, &PostParams::default(), &next))
+            .await
+    }
+
+    async fn attempt(
+        &self,
+        write: impl Future<Output = kube::Result<Lease>>,
+    ) -> kube::Result<Attempt> {
+        match write.await {
+            Ok(_) => Ok(Attempt::Held),
+            // Another one was faster.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Ok(Attempt::Later(self.retry_period))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Renews the lease for as long as that is possible; returns when it was
+    /// lost.
+    pub async fn keep(&self) {
+        let mut renewed = Instant::now();
+        loop {
+            sleep(self.retry_period).await;
+            let left = self.renew_deadline.saturating_sub(renewed.elapsed());
+            let attempt = Instant::now();
+            // Counted from before the request: the server may have taken it at
+            // once and answered late.
+            match timeout(left.min(self.retry_period * 2), self.renew()).await {
+                Ok(Ok(Renewal::Done)) => renewed = attempt,
+                Ok(Ok(Renewal::Lost(holder))) => {
+                    tracing::warn!(lease = self.name, holder, "another replica leads");
+                    return;
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(lease = self.name, %error, "the lease could not be renewed");
+                }
+                Err(_) => tracing::warn!(lease = self.name, "renewing the lease took too long"),
+            }
+            if renewed.elapsed() >= self.renew_deadline {
+                tracing::warn!(lease = self.name, "not renewed in time: no longer leading");
+                return;
+            }
+        }
+    }
+
+    async fn renew(&self) -> kube::Result<Renewal> {
+        let lease = self.api.get(&self.name).await?;
+        let holder = lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.holder_identity.clone());
+        if holder.as_deref() != Some(&self.identity) {
+            return Ok(Renewal::Lost(holder.unwrap_or_default()));
+        }
+        let next = self.next(Some(lease));
+        match self
+            .api
+            .replace(&self.name, &PostParams::default(), &next)
+            .await
+        {
+            Ok(_) => Ok(Renewal::Done),
+            // Somebody wrote in between; the next look tells who.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let lease = self.api.get(&self.name).await?;
+                let holder = lease.spec.and_then(|spec| spec.holder_identity);
+                if holder.as_deref() == Some(&self.identity) {
+                    return Err(kube::Error::Api(status));
+                }
+                Ok(Renewal::Lost(holder.unwrap_or_default()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Hands the lease over at once, if it is still held.
+    pub async fn release(&self) {
+        let release = async {
+            let mut lease = self.api.get(&self.name).await?;
+            let spec = lease.spec.get_or_insert_default();
+            if spec.holder_identity.as_deref() != Some(&self.identity) {
+                return Ok(());
+            }
+            spec.holder_identity = Some(String::new());
+            self.api
+                .replace(&self.name, &PostParams::default(), &lease)
+                .await
+                .map(drop)
+        };
+        if let Ok(Err(error)) = timeout(self.retry_period, release).await {
+            tracing::info!(lease = self.name, %error, "the lease was left to run out");
+        }
+    }
+
+    /// The lease as this replica would hold it, decided on `lease`.
+    fn next(&self, lease: Option<Lease>) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        let Lease { metadata, spec } = lease.unwrap_or_else(|| Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: None,
+        });
+        let old = spec.unwrap_or_default();
+        let is_mine = old.holder_identity.as_deref() == Some(&self.identity);
+        Lease {
+            // With its resourceVersion: the precondition of the write.
+            metadata,
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.identity.clone()),
+                lease_duration_seconds: i32::try_from(self.lease_duration.as_secs()).ok(),
+                acquire_time: old.acquire_time.filter(|_| is_mine).or(Some(now.clone())),
+                renew_time: Some(now),
+                lease_transitions: Some(old.lease_transitions.unwrap_or(0) + i32::from(!is_mine)),
+                ..old
+            }),
+        }
+    }
+}
+
+enum Attempt {
+    Held,
+    Later(Duration),
+}
+
+enum Renewal {
+    Done,
+    Lost(String),
+}
