@@ -327,6 +327,34 @@ async fn a_post_is_never_sent_twice() {
     }
 }
 
+/// RFC 9112 section 9.6: an upstream that has heard enough says so at once, and
+/// goes on reading for a while; the client hears why, however much it sends.
+#[tokio::test]
+async fn an_answer_arrives_that_comes_before_the_end_of_the_request() {
+    let upstream = Upstream::raw(|mut raw| async move {
+        if raw.until(b"\r\n\r\n").await.is_ok() {
+            raw.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+                .await;
+            raw.rest().await;
+        }
+    })
+    .await;
+    let (_site, gateway, token) = before(&upstream).await;
+    for protocol in Protocol::BOTH {
+        for size in [1, 8] {
+            let call = Call::post(FLIGHTS)
+                .bearer(&token)
+                .body(vec![b'x'; size << 20]);
+            let answer = gateway.connect(protocol).await.answer(call).await;
+            assert_eq!(
+                (answer.status, answer.text()),
+                (413, "big".into()),
+                "{protocol:?}"
+            );
+        }
+    }
+}
+
 /// A broken answer must look broken: a client would keep half a flight.
 #[tokio::test]
 async fn an_answer_that_breaks_off_never_looks_whole() {
