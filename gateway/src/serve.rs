@@ -173,6 +173,8 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         .map_err(failed("starting the runtime"))?;
     let server = Server::start(&gateway, public, &tls, &stopped)?;
     slow.block_on(async {
+        // Before anyone learns that it runs: whoever is told so may end it.
+        let told_to_stop = stop_signal().map_err(failed("waiting for signals"))?;
         for (listener, router) in [
             (admin, admin::admin(&gateway)?),
             (internal, admin::internal(&gateway)),
@@ -194,7 +196,8 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         if let Some(path) = &options.ready_file {
             write_addresses(path, &addresses).map_err(failed("writing the ready file"))?;
         }
-        stop_signal().await.map_err(failed("waiting for signals"))
+        told_to_stop.await;
+        Ok::<_, ServeError>(())
     })?;
     tracing::info!("stopping: requests under way are finished first");
     forget_addresses(options);
@@ -232,16 +235,18 @@ fn spawn_http(listener: std::net::TcpListener, router: axum::Router) -> io::Resu
     Ok(())
 }
 
-async fn stop_signal() -> io::Result<()> {
+/// Comes with SIGTERM or SIGINT; from the call on, neither ends the process.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Puts what a look at the documents found into force.
@@ -274,12 +279,9 @@ async fn follow(
         // An error says that the mirror has ended, which it says itself.
         let _ = complete.wait_for(|complete| *complete).await;
     }
-    let followed = directory
+    directory
         .follow(|directory, scan| publish(&gateway, directory, scan))
         .await;
-    if let Err(error) = followed {
-        tracing::error!(%error, "documents are no longer followed");
-    }
 }
 
 async fn sweep(gateway: Arc<Gateway>) {
