@@ -14,3 +14,4 @@ mod control_plane;
 mod definitions;
 mod immutable;
 mod manifests;
+mod operator;

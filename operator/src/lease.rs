@@ -117,17 +117,24 @@ impl Elector {
     /// lost.
     pub async fn keep(&self) {
         let mut renewed = Instant::now();
+        let mut held = None;
+        let mut pause = self.retry_period;
         loop {
-            sleep(self.retry_period).await;
+            sleep(pause).await;
+            pause = self.retry_period;
             let left = self.renew_deadline.saturating_sub(renewed.elapsed());
             let attempt = Instant::now();
             // Counted from before the request: the server may have taken it at
             // once and answered late.
-            match timeout(left.min(self.retry_period * 2), self.renew()).await {
+            match timeout(left.min(self.retry_period * 2), self.renew(&mut held)).await {
                 Ok(Ok(Renewal::Done)) => renewed = attempt,
                 Ok(Ok(Renewal::Lost(holder))) => {
                     tracing::warn!(lease = self.name, holder, "another replica leads");
                     return;
+                }
+                // Somebody wrote in between: the next look, at once, tells who.
+                Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+                    pause = Duration::from_millis(20);
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(lease = self.name, %error, "the lease could not be renewed");
@@ -141,33 +148,22 @@ impl Elector {
         }
     }
 
-    async fn renew(&self) -> kube::Result<Renewal> {
-        let lease = self.api.get(&self.name).await?;
-        let holder = lease
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.holder_identity.clone());
+    /// Renews the lease as this replica wrote it last; only if somebody else
+    /// wrote since is it read.
+    async fn renew(&self, held: &mut Option<Lease>) -> kube::Result<Renewal> {
+        let lease = match held.take() {
+            Some(lease) => lease,
+            None => self.api.get(&self.name).await?,
+        };
+        let spec = lease.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.clone());
         if holder.as_deref() != Some(&self.identity) {
             return Ok(Renewal::Lost(holder.unwrap_or_default()));
         }
         let next = self.next(Some(lease));
-        match self
-            .api
-            .replace(&self.name, &PostParams::default(), &next)
-            .await
-        {
-            Ok(_) => Ok(Renewal::Done),
-            // Somebody wrote in between; the next look tells who.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                let lease = self.api.get(&self.name).await?;
-                let holder = lease.spec.and_then(|spec| spec.holder_identity);
-                if holder.as_deref() == Some(&self.identity) {
-                    return Err(kube::Error::Api(status));
-                }
-                Ok(Renewal::Lost(holder.unwrap_or_default()))
-            }
-            Err(error) => Err(error),
-        }
+        let params = PostParams::default();
+        *held = Some(self.api.replace(&self.name, &params, &next).await?);
+        Ok(Renewal::Done)
     }
 
     /// Hands the lease over at once, if it is still held.

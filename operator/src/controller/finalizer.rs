@@ -71,9 +71,10 @@ pub(super) async fn finalize<K: Kind>(resource: &K, context: &Context<K>) -> Res
             remove_credentials(resource, context).await?;
         }
     }
-    release(resource, context).await?;
+    if release(resource, context).await? {
+        tracing::info!(resource = %id, "let go");
+    }
     context.forget(&id);
-    tracing::info!(resource = %id, "let go");
     Ok(Action::await_change())
 }
 
@@ -185,8 +186,9 @@ async fn remove_credentials<K: Kind>(resource: &K, context: &Context<K>) -> Resu
     }
 }
 
-/// Takes the finalizer away, whoever else writes at the same time.
-async fn release<K: Kind>(resource: &K, context: &Context<K>) -> Result<(), Fault> {
+/// Takes the finalizer away, whoever else writes at the same time; false: it was
+/// gone already.
+async fn release<K: Kind>(resource: &K, context: &Context<K>) -> Result<bool, Fault> {
     let at = Fault::at("take the finalizer away");
     let api: Api<K> = Api::namespaced(context.client.clone(), &resource.id().namespace);
     let mut resource = resource.clone();
@@ -194,19 +196,19 @@ async fn release<K: Kind>(resource: &K, context: &Context<K>) -> Result<(), Faul
         let mut left = finalizers(&resource).to_vec();
         left.retain(|it| it != FINALIZER);
         let error = match patch(&resource, context, &left).await {
-            Ok(_) => return Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            Ok(_) => return Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
             Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 match api.get_opt(&resource.id().name).await {
                     Ok(Some(now)) if now.meta().uid == resource.meta().uid => {
                         if !has_finalizer(&now) {
-                            return Ok(());
+                            return Ok(false);
                         }
                         resource = now;
                         continue;
                     }
-                    Ok(_) => return Ok(()),
+                    Ok(_) => return Ok(false),
                     Err(error) => error,
                 }
             }
@@ -214,7 +216,7 @@ async fn release<K: Kind>(resource: &K, context: &Context<K>) -> Result<(), Faul
         };
         return Err(at(error));
     }
-    Ok(())
+    Ok(false)
 }
 
 async fn patch<K: Kind>(

@@ -1,0 +1,20 @@
+//! The operator on a real API server, under its own `ServiceAccount` with exactly
+//! the RBAC of the chart.
+
+mod backup;
+mod brought;
+mod configuration;
+mod deletion;
+mod drift;
+mod election;
+mod gateway;
+mod helm;
+mod life;
+mod orphans;
+mod outage;
+mod rbac;
+mod readiness;
+mod refusal;
+mod rotation;
+mod setup;
+mod standstill;
