@@ -27,6 +27,20 @@ async fn the_ready_file_names_three_addresses_that_answer() {
     assert_eq!(gateway.answer(Call::get("/nowhere")).await.status, 404);
 }
 
+/// Whoever learns that it is ready may end it: it is not killed by that.
+#[tokio::test]
+async fn sigterm_ends_a_gateway_in_order_from_its_first_moment_on() {
+    let upstream = Upstream::ok().await;
+    let site = Site::new(upstream.address);
+    site.compile();
+    for _ in 0..5 {
+        let gateway = site.start().await;
+        gateway.terminate();
+        assert_eq!(gateway.ended().await.code(), Some(0), "{}", site.log());
+        assert!(!site.path("ready.json").exists(), "it would tell of nobody");
+    }
+}
+
 /// Only the gateway's own user reads its keys.
 #[tokio::test]
 async fn keys_are_made_for_nobody_else_to_read() {
