@@ -102,17 +102,15 @@ pub fn plan(
             rotated_for: found.rotated_for.clone(),
         })
     });
-    let known: Vec<_> = observed
-        .document
-        .iter()
-        .flat_map(|document| &document.keys)
-        .map(known)
-        .collect();
     let policy = Policy {
         form: Form::Checked(&catalogue.config().prefixes.api_key),
         rotation: spec.secret.rotation,
         lifetime: spec.expires_after,
         asked: asked(key.metadata.annotations.as_ref()),
+    };
+    let known = match &observed.document {
+        Some(document) => document.keys.iter().map(known).collect(),
+        None => rotation::remembered(&observed.status.keys, held.as_ref(), policy.form),
     };
     let turned = rotation::turn("API key", held.as_ref(), &known, &policy, now, rng)?;
 

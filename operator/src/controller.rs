@@ -32,6 +32,7 @@ use crate::{
 };
 
 mod apply;
+mod blame;
 mod claims;
 mod desk;
 mod fault;

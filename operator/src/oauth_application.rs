@@ -199,17 +199,15 @@ fn made(
                 rotated_for: found.rotated_for.clone(),
             })
         });
-        let known: Vec<_> = observed
-            .document
-            .iter()
-            .flat_map(|document| &document.secrets)
-            .map(known)
-            .collect();
         let policy = Policy {
             form: Form::Checked(&prefixes.secret),
             rotation: application.spec.secret.rotation,
             lifetime: None,
             asked: asked(application.metadata.annotations.as_ref()),
+        };
+        let known = match &observed.document {
+            Some(document) => document.secrets.iter().map(known).collect(),
+            None => rotation::remembered(&observed.status.secrets, held.as_ref(), policy.form),
         };
         let turned = rotation::turn("client secret", held.as_ref(), &known, &policy, now, rng)?;
         entries.push(("client_secret", turned.current.secret.clone()));

@@ -89,6 +89,28 @@ impl Turned {
     }
 }
 
+/// What the status remembers of the secrets that were found, when there is no
+/// document that knows them: which is which by their order, the newest first.
+/// Only those count that were made here.
+pub fn remembered(
+    statuses: &[oauth_application::SecretStatus],
+    held: Option<&Held>,
+    form: Form<'_>,
+) -> Vec<Known> {
+    let held = held.into_iter();
+    let secrets = held.flat_map(|held| std::iter::once(&held.current).chain(&held.previous));
+    let remembered = secrets.zip(statuses);
+    remembered
+        .filter(|(secret, _)| form.fits(secret.expose()))
+        .map(|(secret, status)| Known {
+            id: status.id.clone(),
+            sha256: Sha256Hash::of(secret.expose().as_bytes()),
+            created_at: status.created_at,
+            expires_at: status.expires_at,
+        })
+        .collect()
+}
+
 /// Decides which secrets ought to be there. `noun` names them in events, such
 /// as `client secret`.
 ///

@@ -196,7 +196,11 @@ fn start_log(log: &Log) {
         .with_writer(io::stderr);
     match log.format {
         LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        LogFormat::Json => subscriber
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .init(),
     }
 }
 

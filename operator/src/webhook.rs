@@ -105,17 +105,15 @@ pub fn plan(
             rotated_for: found.rotated_for.clone(),
         })
     });
-    let known: Vec<_> = observed
-        .document
-        .iter()
-        .flat_map(|document| &document.signing_secrets)
-        .map(known)
-        .collect();
     let policy = Policy {
         form: Form::Signing,
         rotation: spec.signing_secret.rotation,
         lifetime: None,
         asked: asked(webhook.metadata.annotations.as_ref()),
+    };
+    let known = match &observed.document {
+        Some(document) => document.signing_secrets.iter().map(known).collect(),
+        None => rotation::remembered(&observed.status.signing_secrets, held.as_ref(), policy.form),
     };
     let turned = rotation::turn("signing secret", held.as_ref(), &known, &policy, now, rng)?;
 

@@ -119,31 +119,6 @@ async fn an_orphaned_client_lives_on_and_is_adopted_again() {
 }
 
 #[tokio::test]
-async fn deleted_with_cascade_orphan_the_credentials_stay_and_are_adopted() {
-    let setup = Setup::new("cascade").await;
-    let _operator = setup.operator().await;
-    setup.create("acme", &json!({})).await;
-    let id = setup.ready("acme").await.status.unwrap().client_id;
-    let api = setup.api::<OAuthApplication>();
-    let namespace = &*setup.owners;
-    let delete = [
-        "delete",
-        "oapp",
-        "acme",
-        "--cascade=orphan",
-        "--namespace",
-        namespace,
-    ];
-    setup.cluster.kubectl(&delete).await.ok();
-    setup.gone(&api, "acme").await;
-    setup
-        .gone(&setup.configs(), &setup.config_name("acme"))
-        .await;
-    setup.create("acme", &json!({})).await;
-    assert_eq!(setup.ready("acme").await.status.unwrap().client_id, id);
-}
-
-#[tokio::test]
 async fn keys_and_webhooks_go_the_same_way() {
     let setup = Setup::new("kinds").await;
     let _operator = setup.operator().await;

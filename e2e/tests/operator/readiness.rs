@@ -41,7 +41,7 @@ async fn a_gateway_that_cannot_be_reached_is_a_reason_and_its_return_is_noticed(
     let _operator = setup.operator().await;
     setup.create("acme", &json!({})).await;
     let (_, condition) = setup.condition("acme", "Ready", "Unknown").await;
-    assert_eq!(condition.reason, "GatewayUnreachable");
+    assert_eq!(condition.reason, "GatewayUnreachable", "{condition:?}");
     assert!(
         condition.message.contains(&setup.gateway.address),
         "{}",

@@ -1,6 +1,7 @@
 //! Secrets are renewed on time and on demand, and the old one works on for a
 //! while.
 
+use crds::OAuthApplication;
 use serde_json::json;
 
 use super::setup::{Setup, text};
@@ -45,8 +46,12 @@ async fn a_rotation_on_demand_keeps_the_old_secret_for_its_overlap_and_happens_o
     let secret = api.get("acme-credentials").await.unwrap();
     assert_eq!(text(&secret, "previous_client_secret"), None);
     assert_eq!(text(&secret, "client_secret").unwrap(), new, "rotated once");
-    let application = setup.ready("acme").await;
-    assert_eq!(application.status.unwrap().secrets.len(), 1);
+    let applications = setup.api::<OAuthApplication>();
+    setup
+        .until(&applications, "acme", "one secret in its status", |it| {
+            (it.status.as_ref()?.secrets.len() == 1).then_some(())
+        })
+        .await;
     setup.event("acme", "OverlapEnded").await;
 
     // The same word again asks for nothing; taken away and set again, it does.

@@ -22,9 +22,6 @@ use crds::oauth_application::DeletionPolicy;
 
 /// Its name.
 pub(super) const FINALIZER: &str = "flightgate.dev/config";
-/// The API server's: `kubectl delete --cascade=orphan` leaves what a resource
-/// has made.
-const ORPHAN_DEPENDENTS: &str = "orphan";
 /// So often a release is tried again at once when others write too.
 const ATTEMPTS: u32 = 5;
 
@@ -64,10 +61,7 @@ pub(super) async fn finalize<K: Kind>(resource: &K, context: &Context<K>) -> Res
             let done = remove_config(resource, &namespace, context).await;
             settle_for_gone(done, &namespace, context).await?;
         }
-        let keeps = finalizers(resource)
-            .iter()
-            .any(|it| it == ORPHAN_DEPENDENTS);
-        if !resource.is_brought() && !keeps {
+        if !resource.is_brought() {
             remove_credentials(resource, context).await?;
         }
     }

@@ -38,13 +38,15 @@ pub(super) async fn gather<K: Kind>(
     );
     let credentials = credentials.map_err(Fault::at("read the credentials Secret"))?;
     let config = config.map_err(Fault::at("read the gateway's config Secret"))?;
-    let document = config.as_ref().and_then(|found| document(resource, found));
+    let mut document = config.as_ref().and_then(|found| document(resource, found));
     // What was reported is believed before what was found: the status is
     // written by the operator alone.
-    let document = document.filter(|document| {
-        let reported = K::reported_id(&status);
-        reported.is_none() || reported == K::public_id(document)
-    });
+    if let (Some(document), Some(reported)) = (&mut document, K::reported_id(&status))
+        && let Some(id) = K::public_id_mut(document)
+        && id != reported
+    {
+        reported.clone_into(id);
+    }
     let referent = match resource.application() {
         Some(name) => context.applications.referent(&id.namespace, name),
         None => Referent::Missing,

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use crds::{
     ApiKey, OAuthApplication, Webhook,
     api_key::ApiKeyStatus,
-    condition::Condition,
+    condition::{self, ACCEPTED, Condition, READY, Status},
     contract::{Document, Resource},
     oauth_application::{DeletionPolicy, OAuthApplicationStatus},
     webhook::WebhookStatus,
@@ -87,6 +87,8 @@ pub(super) trait Kind:
     }
     /// The identifier under which a gateway knows it, if that must be its alone.
     fn public_id(document: &Document) -> Option<&str>;
+    /// The same, to be put right.
+    fn public_id_mut(document: &mut Document) -> Option<&mut String>;
     /// That identifier, as the status tells it.
     fn reported_id(status: &Self::Status) -> Option<&str>;
     /// The pure plan.
@@ -152,6 +154,13 @@ impl Kind for OAuthApplication {
     fn public_id(document: &Document) -> Option<&str> {
         match &document.resource {
             Resource::OauthApplication(application) => Some(&application.client_id),
+            _ => None,
+        }
+    }
+
+    fn public_id_mut(document: &mut Document) -> Option<&mut String> {
+        match &mut document.resource {
+            Resource::OauthApplication(application) => Some(&mut application.client_id),
             _ => None,
         }
     }
@@ -240,6 +249,13 @@ impl Kind for ApiKey {
         }
     }
 
+    fn public_id_mut(document: &mut Document) -> Option<&mut String> {
+        match &mut document.resource {
+            Resource::ApiKey(key) => Some(&mut key.id),
+            _ => None,
+        }
+    }
+
     fn reported_id(status: &Self::Status) -> Option<&str> {
         status.key_id.as_deref()
     }
@@ -307,6 +323,10 @@ impl Kind for Webhook {
         None
     }
 
+    fn public_id_mut(_: &mut Document) -> Option<&mut String> {
+        None
+    }
+
     fn reported_id(_: &Self::Status) -> Option<&str> {
         None
     }
@@ -356,6 +376,40 @@ pub(super) fn refuse<K: Kind>(
         status,
         events: plan::refusal_events(&refusals),
         refusals,
+        due: None,
+    }
+}
+
+/// Without any gateway.yaml nothing can be planned; what is served stays.
+pub(super) fn unconfigured<K: Kind>(
+    resource: &K,
+    mut status: K::Status,
+    gateway: &str,
+    problem: &str,
+    now: Timestamp,
+) -> Plan<K::Status> {
+    let generation = resource.meta().generation.unwrap_or(1);
+    let message = format!("The configuration of the gateway `{gateway}` is not usable: {problem}");
+    *K::observed_generation(&mut status) = Some(generation);
+    for kind in [ACCEPTED, READY] {
+        condition::set(
+            K::conditions(&mut status),
+            Condition {
+                kind: kind.into(),
+                status: Status::Unknown,
+                observed_generation: generation,
+                last_transition_time: now,
+                reason: "GatewayNotConfigured".into(),
+                message: message.chars().take(4096).collect(),
+            },
+        );
+    }
+    Plan {
+        document: None,
+        credentials: None,
+        status,
+        events: Vec::new(),
+        refusals: Vec::new(),
         due: None,
     }
 }

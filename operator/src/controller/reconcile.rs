@@ -2,16 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::condition::{self, ACCEPTED, CREDENTIALS_READY, Condition, READY, Status};
+use crds::condition::{ACCEPTED, CREDENTIALS_READY, Condition, READY, Status};
 use kube::runtime::controller::Action;
 use tokio::time::{Instant, timeout};
 
 use super::{
     Context,
     apply::{self, Failed, Half, Planned, Secrets},
+    blame::blame,
     fault::{Class, Fault},
     finalizer, gather,
-    kind::{Kind, refuse},
+    kind::{Kind, refuse, unconfigured},
     manifests,
     memory::{Settled, Version, Watched},
     report,
@@ -27,8 +28,7 @@ use crate::{
 
 /// A look that takes longer has lost its answer.
 const LONGEST: Duration = Duration::from_secs(30);
-/// So often in a row a write may fail before its resource says so, unless it
-/// was refused.
+/// So often in a row a look may fail before that is worth a word.
 const PATIENCE: u32 = 2;
 
 /// What a look came to.
@@ -138,7 +138,7 @@ async fn look<K: Kind>(
     let attempt = match attempt.await {
         Ok(attempt) => attempt,
         Err(fault) => {
-            context.memory.fail(id);
+            blame(resource, id, None, status, &[READY], &fault, context).await;
             return Err(fault);
         }
     };
@@ -194,7 +194,7 @@ impl<K: Kind> Attempt<K> {
         let loaded = gateway.loaded();
         let Some(catalogue) = loaded.catalogue else {
             let problem = loaded.problem.unwrap_or_default();
-            let plan = unconfigured(resource, status, gateway.name(), &problem, context);
+            let plan = unconfigured(resource, status, gateway.name(), &problem, now);
             return Ok(nothing(plan));
         };
         let namespace = &gateway.config.namespace;
@@ -247,7 +247,6 @@ async fn finish<K: Kind>(
         config,
         referent,
     } = attempt;
-    let about = resource.object_ref(&());
     let applied = apply::apply(
         &context.client,
         secrets,
@@ -260,8 +259,14 @@ async fn finish<K: Kind>(
             if half.credentials.is_some() {
                 tell(plan.events, resource, context);
             }
-            blame(resource, id, plan.status, status, &half, context).await;
-            return Err(half.fault);
+            let Half { failed, fault, .. } = half;
+            let kinds: &[&str] = match failed {
+                Failed::Credentials => &[CREDENTIALS_READY, READY],
+                Failed::Config => &[READY],
+            };
+            let planned = Some(plan.status);
+            blame(resource, id, planned, status, kinds, &fault, context).await;
+            return Err(fault);
         }
     };
 
@@ -272,32 +277,11 @@ async fn finish<K: Kind>(
     if !is_refused || is_news {
         tell(plan.events, resource, context);
     }
-    let namespace = context
-        .gateways
-        .get(resource.gateway())
-        .map(|it| it.config.namespace.clone());
     let config_written = applied.config.as_ref().map(|it| &it.written);
     let was_reported = *K::observed_generation(&mut status) == resource.meta().generation;
-    if was_reported && !has_events && !resource.is_brought() && !is_refused {
-        let namespace = namespace.as_deref().unwrap_or_default();
-        let places = [
-            (
-                applied.credentials.as_ref(),
-                &id.namespace[..],
-                resource.secret_name(),
-            ),
-            (config_written, namespace, manifests::config_name(id)),
-        ];
-        for (written, namespace, name) in places {
-            if matches!(written, Some(Written::Created(_) | Written::Changed(_))) {
-                let message = format!(
-                    "The Secret {namespace}/{name} was not as it ought to be, and was written again."
-                );
-                context
-                    .events
-                    .tell(&about, Event::warning("Repaired", message));
-            }
-        }
+    if was_reported && !has_events && !is_refused {
+        let credentials = applied.credentials.as_ref();
+        tell_of_repairs(resource, credentials, config_written, context);
     }
 
     let version = |written: Option<&Written>, found: Option<&Found>| match written {
@@ -342,6 +326,35 @@ async fn finish<K: Kind>(
     Ok((outcome, action))
 }
 
+/// Says which Secrets were put right, though nobody had asked for anything new.
+fn tell_of_repairs<K: Kind>(
+    resource: &K,
+    credentials: Option<&Written>,
+    config: Option<&Written>,
+    context: &Context<K>,
+) {
+    if resource.is_brought() {
+        // What is brought may change at any time, and the document with it.
+        return;
+    }
+    let id = resource.id();
+    let gateway = context.gateways.get(resource.gateway());
+    let gateway = gateway.map_or("", |it| it.config.namespace.as_str());
+    let places = [
+        (credentials, &id.namespace[..], resource.secret_name()),
+        (config, gateway, manifests::config_name(&id)),
+    ];
+    for (written, namespace, name) in places {
+        if let Some(Written::Created(_) | Written::Changed(_)) = written {
+            let message = format!(
+                "The Secret {namespace}/{name} was not as it ought to be, and was written again."
+            );
+            let event = Event::warning("Repaired", message);
+            tell(vec![event], resource, context);
+        }
+    }
+}
+
 /// What a resource must be looked at again for.
 fn depends_on<K: Kind>(resource: &K, gateway: Option<&Arc<Gateway>>) -> Vec<Watched> {
     let id = resource.id();
@@ -378,94 +391,5 @@ fn accepted(conditions: &[Condition]) -> Option<(Status, &str, &str)> {
 fn tell<K: Kind>(events: Vec<Event>, resource: &K, context: &Context<K>) {
     for event in events {
         context.events.tell(&resource.object_ref(&()), event);
-    }
-}
-
-/// Without any gateway.yaml nothing can be planned; what is served stays.
-fn unconfigured<K: Kind>(
-    resource: &K,
-    mut status: K::Status,
-    gateway: &str,
-    problem: &str,
-    context: &Context<K>,
-) -> Plan<K::Status> {
-    let generation = resource.meta().generation.unwrap_or(1);
-    let message = format!("The configuration of the gateway `{gateway}` is not usable: {problem}");
-    *K::observed_generation(&mut status) = Some(generation);
-    for kind in [ACCEPTED, READY] {
-        condition::set(
-            K::conditions(&mut status),
-            Condition {
-                kind: kind.into(),
-                status: Status::Unknown,
-                observed_generation: generation,
-                last_transition_time: context.now(),
-                reason: "GatewayNotConfigured".into(),
-                message: message.chars().take(4096).collect(),
-            },
-        );
-    }
-    Plan {
-        document: None,
-        credentials: None,
-        status,
-        events: Vec::new(),
-        refusals: Vec::new(),
-        due: None,
-    }
-}
-
-/// Says in the status that a write failed, if it was refused or fails again and
-/// again: whatever was Ready is not Ready in the form that was asked for.
-async fn blame<K: Kind>(
-    resource: &K,
-    id: &ResourceId,
-    mut planned: K::Status,
-    observed: K::Status,
-    half: &Half,
-    context: &Context<K>,
-) {
-    let failures = context.memory.fail(id);
-    let (reason, message) = match half.fault.class() {
-        Class::Permanent { reason, message } => (reason, message),
-        Class::Transient(_) if failures > PATIENCE => ("WriteFailed", half.fault.to_string()),
-        Class::Conflict if failures > PATIENCE * 4 => ("WriteFailed", half.fault.to_string()),
-        _ => return,
-    };
-    let generation = resource.meta().generation.unwrap_or(1);
-    // What was planned and not written is not reported.
-    let mut status = observed.clone();
-    *K::observed_generation(&mut status) = Some(generation);
-    let accepted = K::conditions(&mut planned)
-        .iter()
-        .find(|it| it.kind == ACCEPTED);
-    let conditions = K::conditions(&mut status);
-    if let Some(accepted) = accepted {
-        condition::set(conditions, accepted.clone());
-    }
-    let kinds: &[&str] = match half.failed {
-        Failed::Credentials => &[CREDENTIALS_READY, READY],
-        Failed::Config => &[READY],
-    };
-    for kind in kinds {
-        condition::set(
-            conditions,
-            Condition {
-                kind: (*kind).into(),
-                status: Status::False,
-                observed_generation: generation,
-                last_transition_time: context.now(),
-                reason: reason.into(),
-                message: message.chars().take(4096).collect(),
-            },
-        );
-    }
-    if status == observed && resource.status() == Some(&observed) {
-        return;
-    }
-    let event = Event::warning(reason, message);
-    context.events.tell(&resource.object_ref(&()), event);
-    if let Err(fault) = report::write(resource, &status, context).await {
-        tracing::warn!(resource = %id, %fault, "nor could that be reported");
     }
 }

@@ -21,6 +21,8 @@ use crate::{
 /// So long the gateway is given before anybody is told that it does not serve a
 /// document: mostly it does by then, and one write says everything.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// So long it may take until the gateway has been asked for the first time.
+const ASKING: Duration = Duration::from_secs(5);
 /// Nothing is left alone for longer: clocks jump and machines sleep.
 const LONGEST_REST: Duration = Duration::from_mins(10);
 
@@ -47,8 +49,13 @@ pub(super) async fn report<K: Kind>(
         let verdict = gateway.map(|it| it.verdict(id, document, *sha256));
         let verdict = verdict.unwrap_or(Verdict::NoReplica);
         let age = settled.since.elapsed();
-        if age < PATIENCE && matches!(verdict, Verdict::Waiting { .. } | Verdict::Unasked) {
-            return Ok(Action::requeue(PATIENCE.saturating_sub(age)));
+        let patience = match verdict {
+            Verdict::Waiting { .. } => PATIENCE,
+            Verdict::Unasked => ASKING,
+            _ => Duration::ZERO,
+        };
+        if age < patience {
+            return Ok(Action::requeue(patience.saturating_sub(age)));
         }
         let conditions = K::conditions(&mut status);
         conditions.retain(|it| it.kind != READY);

@@ -64,6 +64,7 @@ pub(super) async fn resources<K: Kind>(
             Ok(event) => event.modify(|it| it.managed_fields_mut().clear()),
             Err(error) => {
                 tracing::warn!(kind = K::KIND, scope, %error, "watch interrupted");
+                unsynced = unsynced.filter(|_| !is_denied(&error));
                 continue;
             }
         };
@@ -135,8 +136,13 @@ pub(super) async fn credentials(
     pin_mut!(events);
     let mut listed = HashSet::new();
     while let Some(event) = events.next().await {
-        let Some(event) = logged(event, scope.as_deref()) else {
-            continue;
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(kind = "Secret", scope, %error, "watch interrupted");
+                unsynced = unsynced.filter(|_| !is_denied(&error));
+                continue;
+            }
         };
         match event {
             Event::Init => listed.clear(),
@@ -174,8 +180,13 @@ pub(super) async fn configs(
     pin_mut!(events);
     let mut listed = HashSet::new();
     while let Some(event) = events.next().await {
-        let Some(event) = logged(event, Some(&namespace)) else {
-            continue;
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(kind = "Secret", namespace, %error, "watch interrupted");
+                unsynced = unsynced.filter(|_| !is_denied(&error));
+                continue;
+            }
         };
         match event {
             Event::Init => listed.clear(),
@@ -225,10 +236,15 @@ where
     }
 }
 
-fn logged(event: watcher::Result<Event<Metadata>>, scope: Option<&str>) -> Option<Event<Metadata>> {
-    event
-        .inspect_err(|error| tracing::warn!(kind = "Secret", scope, %error, "watch interrupted"))
-        .ok()
+/// Whether the API server says no, rather than nothing: in a namespace that is
+/// going, or that nobody granted. Others are looked after all the same.
+fn is_denied(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status)) => [401, 403, 404].contains(&status.code),
+        _ => false,
+    }
 }
 
 fn see(claims: &Claims, namespace: &str, secret: &Metadata) {
