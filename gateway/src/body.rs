@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::{
     forward::{BodyError, UpstreamBody},
-    server::connection::InFlight,
+    server::{connection::InFlight, deadline::Deadline},
 };
 
 /// A response body. The request that it answers ends with it.
@@ -18,6 +18,13 @@ use crate::{
 pub struct Body {
     content: Content,
     in_flight: Option<InFlight>,
+    stall: Option<Stall>,
+}
+
+/// When a client that takes nothing of a body is given up.
+struct Stall {
+    deadline: Deadline,
+    ticks: u32,
 }
 
 #[derive(Default)]
@@ -42,6 +49,7 @@ impl Body {
         Self {
             content: Content::Full(bytes.into()),
             in_flight: None,
+            stall: None,
         }
     }
 
@@ -50,12 +58,19 @@ impl Body {
         Self {
             content: Content::Upstream(body),
             in_flight: None,
+            stall: None,
         }
     }
 
     /// Keeps the connection marked as busy until this body is gone.
     pub(crate) fn hold(&mut self, in_flight: InFlight) {
         self.in_flight = Some(in_flight);
+    }
+
+    /// Has `deadline` pass when the client takes nothing for so many ticks.
+    pub(crate) fn watch(&mut self, deadline: Deadline, ticks: u32) {
+        deadline.arm(ticks);
+        self.stall = Some(Stall { deadline, ticks });
     }
 }
 
@@ -67,6 +82,10 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        // Whoever asks for a piece takes it.
+        if let Some(stall) = &self.stall {
+            stall.deadline.arm(stall.ticks);
+        }
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
             Content::Full(bytes) => {

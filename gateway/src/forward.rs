@@ -39,6 +39,12 @@ pub enum ForwardError {
     /// It broke off, or answered something that is not HTTP.
     #[error("the upstream broke off: {0}")]
     Broken(#[from] hyper::Error),
+    /// Its body is coded in a way that nobody asked for.
+    #[error("the upstream answered with a Transfer-Encoding other than chunked")]
+    Coding,
+    /// The client's body broke off, or was malformed.
+    #[error("the client's body broke off: {0}")]
+    Client(#[source] hyper::Error),
     /// It switched protocols, which nobody asked for.
     #[error("the upstream answered 101 to a request without Upgrade")]
     Switched,
@@ -85,6 +91,7 @@ pub(crate) async fn forward(
 
     let (mut parts, body) = request.into_parts();
     set_host(&parts.uri, &mut parts.headers);
+    join_cookies(&mut parts.headers);
     if let Some(path) = parts.uri.path_and_query()
         && parts.uri.authority().is_some()
     {
@@ -105,7 +112,14 @@ pub(crate) async fn forward(
     let answer = poll_fn(|cx| {
         link.drive(cx);
         if let Poll::Ready(answer) = poll_driven(|cx| answer.as_mut().poll(cx)) {
-            return Poll::Ready(answer.map_err(ForwardError::from));
+            return Poll::Ready(answer.map_err(|error| {
+                // What our side gave hyper to send is the client's body.
+                if error.is_user() {
+                    ForwardError::Client(error)
+                } else {
+                    ForwardError::Broken(error)
+                }
+            }));
         }
         if link.deadline.poll_passed(cx) {
             return Poll::Ready(Err(ForwardError::Timeout));
@@ -115,6 +129,9 @@ pub(crate) async fn forward(
     .await?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ForwardError::Switched);
+    }
+    if !is_only_chunked(answer.headers()) {
+        return Err(ForwardError::Coding);
     }
     let (mut parts, incoming) = answer.into_parts();
     headers::to_client(&mut parts.headers);
@@ -128,6 +145,36 @@ pub(crate) async fn forward(
         waiting: false,
     };
     Ok(Response::from_parts(parts, Body::upstream(body)))
+}
+
+/// Whether a message has no transfer coding but `chunked`, once. hyper undoes
+/// that one where it comes last and says nothing of what stands before it: the
+/// other side would take a compressed body for a plain one.
+pub(crate) fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// One `Cookie` line, as HTTP/1.1 has it (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().count() < 2 {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, cookie);
+    }
 }
 
 /// HTTP/2 names the host in the request's authority; whoever puts a user's name

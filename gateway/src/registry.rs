@@ -138,6 +138,15 @@ impl Registry {
         for (name, loaded) in documents {
             registry.hashes.insert(name.clone(), loaded.sha256);
             match &loaded.entry {
+                // The first by name keeps an id that two claim, and nobody is
+                // locked out by a document that comes later.
+                Entry::Client(client) if registry.clients.contains_key(&client.id) => {
+                    tracing::error!(
+                        document = name,
+                        client_id = client.id,
+                        "another document has this client id"
+                    );
+                }
                 Entry::Client(client) => {
                     registry.clients.insert(client.id.clone(), client.clone());
                 }

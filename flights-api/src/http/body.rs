@@ -16,6 +16,12 @@ use super::problem::{Code, Problem};
 /// How long a client may go without sending a byte.
 const STALL: Duration = Duration::from_secs(30);
 
+/// How long a whole body may take.
+const TOTAL: Duration = Duration::from_mins(2);
+
+/// Bytes of a refused upload that are read and dropped, at the most.
+const DRAIN: usize = 64 << 20;
+
 /// Bytes that the framing of a multipart body may have beside the file.
 const FRAMING: u64 = 64 * 1024;
 
@@ -34,7 +40,35 @@ pub struct File {
 /// A problem that says what was expected: 400, 408, 413 or 415; 503 if other
 /// uploads fill the memory.
 pub async fn file(headers: &HeaderMap, body: Body, uploads: &Uploads) -> Result<File, Problem> {
-    let limit = uploads.max_bytes;
+    let stream = body.into_data_stream();
+    let boundary = match form_of_size(headers, uploads.max_bytes) {
+        Ok(boundary) => boundary,
+        Err(problem) => {
+            drain(stream).await;
+            return Err(problem);
+        }
+    };
+    let file = async {
+        match boundary {
+            None => {
+                let broke_off = |_: &axum::Error| broken("the body broke off");
+                collect(stream, uploads, broke_off).await
+            }
+            Some(boundary) => part(stream, boundary, uploads).await,
+        }
+    };
+    match tokio::time::timeout(TOTAL, file).await {
+        Ok(file) => file,
+        Err(_) => Err(Problem::new(
+            Code::UploadStalled,
+            "expected the whole body within two minutes",
+        )),
+    }
+}
+
+/// The boundary of a form, if the body is one; refuses what its head already
+/// says to be no upload.
+fn form_of_size(headers: &HeaderMap, limit: usize) -> Result<Option<String>, Problem> {
     if headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
@@ -52,13 +86,23 @@ pub async fn file(headers: &HeaderMap, body: Body, uploads: &Uploads) -> Result<
     if declared.is_some_and(|declared| declared > limit as u64 + framing) {
         return Err(too_large(limit));
     }
-    match form {
-        None => {
-            let broke_off = |_: &axum::Error| broken("the body broke off");
-            collect(body.into_data_stream(), uploads, broke_off).await
+    Ok(form)
+}
+
+/// Reads and drops what the client still sends, within bounds: one that sends
+/// before it listens would lose the refusal with the connection.
+async fn drain(mut stream: BodyDataStream) {
+    let all = async {
+        let mut left = DRAIN;
+        while let Some(Ok(chunk)) = stream.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                break;
+            }
         }
-        Some(boundary) => part(body.into_data_stream(), boundary, uploads).await,
-    }
+    };
+    // However it ended, the refusal is next.
+    let _ = tokio::time::timeout(STALL, all).await;
 }
 
 /// The boundary, if the body is a form; none if it is the file itself.

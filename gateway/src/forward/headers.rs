@@ -15,6 +15,17 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// Fields by which some servers take another method, path or address than the
+/// one that was permitted.
+const REWRITES: [&str; 6] = [
+    "x-real-ip",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
 /// What the gateway itself says about a request.
 pub(super) struct Statement {
     /// Who calls.
@@ -127,7 +138,7 @@ fn is_for_gateway(name: &HeaderName) -> bool {
         Some(b'x') => {
             starts_like(text, "x-forwarded-")
                 || starts_like(text, "x-request-id")
-                || is_like(text, "x-real-ip")
+                || REWRITES.iter().any(|name| is_like(text, name))
         }
         _ => false,
     }
@@ -196,6 +207,8 @@ mod tests {
             ("x-forwarded_host", "evil.example"),
             ("forwarded", "for=203.0.113.9"),
             ("x-real-ip", "203.0.113.9"),
+            ("x-http-method-override", "DELETE"),
+            ("x_original-url", "/admin"),
             ("x_request_id", "chosen"),
             ("authorization", "Bearer secret"),
             ("accept", "*/*"),

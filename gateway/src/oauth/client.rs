@@ -98,8 +98,8 @@ impl Basic {
         let text = std::str::from_utf8(&bytes).ok()?;
         let (id, secret) = text.split_once(':')?;
         let decoded = (
-            decode(id)?.into_owned(),
-            Zeroizing::new(decode(secret)?.into_owned()),
+            decode(id).into_owned(),
+            Zeroizing::new(decode(secret).into_owned()),
         );
         Some(Self {
             raw_secret: Zeroizing::new(secret.to_owned()),
@@ -114,16 +114,16 @@ impl Basic {
     }
 }
 
-/// Form-decoding; what is not well-formed stands for itself.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+/// Form-decoding; what does not come to text stands for itself.
+fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
-        return Some(Cow::Borrowed(text));
+        return Cow::Borrowed(text);
     }
     let spaced = text.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&spaced)
-        .decode_utf8()
-        .ok()?;
-    Some(Cow::Owned(decoded.into_owned()))
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+    decoded.map_or(Cow::Borrowed(text), |decoded| {
+        Cow::Owned(decoded.into_owned())
+    })
 }
 
 #[cfg(test)]

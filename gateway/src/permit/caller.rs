@@ -45,7 +45,8 @@ enum Credential {
     },
     ApiKey {
         sha256: [u8; 32],
-        key: Arc<ApiKey>,
+        /// As the registry has it, as of the last look.
+        key: RefCell<Arc<ApiKey>>,
     },
 }
 
@@ -96,7 +97,7 @@ async fn credential(core: &Core, hash: TokenHash, token: &[u8]) -> Result<Creden
     let (key, _) = registry.api_key(&sha256).ok_or(Refusal::InvalidToken)?;
     Ok(Credential::ApiKey {
         sha256,
-        key: key.clone(),
+        key: RefCell::new(key.clone()),
     })
 }
 
@@ -147,8 +148,12 @@ impl Caller {
             Credential::Token { record, scopes } => registry
                 .client(&record.client)
                 .map(|client| client.scopes.and(*scopes)),
-            Credential::ApiKey { sha256, .. } => {
-                registry.api_key(sha256).map(|(key, _)| key.scopes)
+            Credential::ApiKey { sha256, key: known } => {
+                let (key, _) = registry.api_key(sha256)?;
+                // Its addresses and its subject may have changed as well.
+                self.identity.replace(None);
+                known.replace(key.clone());
+                Some(key.scopes)
             }
         }
     }
@@ -158,6 +163,7 @@ impl Caller {
         let Credential::ApiKey { key, .. } = &self.credential else {
             return Ok(());
         };
+        let key = key.borrow();
         let allowed = &key.allowed_cidrs;
         if allowed.is_empty() || allowed.iter().any(|cidr| cidr.contains(&peer)) {
             return Ok(());
@@ -198,6 +204,7 @@ impl Caller {
         scopes: ScopeSet,
         now: UnixSeconds,
     ) -> Result<HeaderValue, SignerError> {
+        let key;
         let (client, subject, grant, until) = match &self.credential {
             Credential::Token { record, .. } => (
                 &record.client,
@@ -205,7 +212,8 @@ impl Caller {
                 URL_SAFE_NO_PAD.encode(record.grant.0),
                 record.expires_at,
             ),
-            Credential::ApiKey { key, .. } => {
+            Credential::ApiKey { key: known, .. } => {
+                key = known.borrow().clone();
                 (&key.id, &key.subject, key.id.clone(), UnixSeconds::MAX)
             }
         };

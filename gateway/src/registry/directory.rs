@@ -3,8 +3,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs,
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,6 +25,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// How often the directory is read even though nobody said that it changed:
 /// some file systems tell nobody.
 const RESCAN: Duration = Duration::from_secs(30);
+/// The same while changes cannot be watched.
+const RESCAN_UNWATCHED: Duration = Duration::from_secs(2);
 
 /// The documents of one directory.
 pub struct Directory {
@@ -55,14 +58,6 @@ pub enum DirectoryError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
-    },
-    /// Changes cannot be watched.
-    #[error("resources: {path} cannot be watched: {source}")]
-    Watch {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        source: notify::Error,
     },
 }
 
@@ -115,6 +110,8 @@ impl Directory {
         for (name, path) in found {
             match self.look_at(&name, &path) {
                 Ok(changed) => scan.changed |= changed,
+                // Told already, and still so.
+                Err(reason) if self.rejected.get(&name) == Some(&reason) => {}
                 Err(reason) => {
                     tracing::warn!(
                         document = name,
@@ -149,14 +146,9 @@ impl Directory {
         if self.stamps.get(name) == Some(&stamp) {
             return Ok(false);
         }
+        let bytes = read_bounded(path).map_err(|error| error.to_string())?;
+        // Only now: what could not be read is looked at again.
         self.stamps.insert(name.to_owned(), stamp);
-        if stamp.length > MAX_DOCUMENT {
-            return Err(format!(
-                "{} bytes: a document has at most {MAX_DOCUMENT}",
-                stamp.length
-            ));
-        }
-        let bytes = fs::read(path).map_err(|error| error.to_string())?;
         if !self
             .documents
             .get(name)
@@ -184,39 +176,70 @@ impl Directory {
     }
 
     /// Follows the directory for ever and hands over each new state.
-    pub async fn follow(
-        mut self,
-        mut publish: impl FnMut(&mut Self, &Scan),
-    ) -> Result<(), DirectoryError> {
-        let watch = |source| DirectoryError::Watch {
-            path: self.path.clone(),
-            source,
-        };
-        let (notify, mut changes) = mpsc::channel(1);
-        let mut watcher =
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // Reading a file is an event as well, and nothing that matters here.
-                if !event.is_ok_and(|event| event.kind.is_access()) {
-                    // Full: a look is due already.
-                    let _ = notify.try_send(());
-                }
-            })
-            .map_err(watch)?;
-        watcher
-            .watch(&self.path, RecursiveMode::NonRecursive)
-            .map_err(watch)?;
+    pub async fn follow(mut self, mut publish: impl FnMut(&mut Self, &Scan)) {
+        let (changed, mut news) = mpsc::channel(1);
+        let mut watcher = None;
         loop {
+            if watcher.is_none() {
+                match watch(&self.path, changed.clone()) {
+                    Ok(watching) => watcher = Some(watching),
+                    Err(error) => tracing::warn!(
+                        %error, path = %self.path.display(),
+                        "resources cannot be watched, they are looked at every {RESCAN_UNWATCHED:?}",
+                    ),
+                }
+            }
             match self.scan() {
                 Ok(scan) => publish(&mut self, &scan),
                 Err(error) => {
                     tracing::warn!(%error, "resources not read, the last good state serves on");
                 }
             }
-            let _ = tokio::time::timeout(RESCAN, changes.recv()).await;
+            let patience = if watcher.is_some() {
+                RESCAN
+            } else {
+                RESCAN_UNWATCHED
+            };
+            let _ = tokio::time::timeout(patience, news.recv()).await;
             tokio::time::sleep(SETTLE).await;
-            while changes.try_recv().is_ok() {}
+            while news.try_recv().is_ok() {}
         }
     }
+}
+
+/// Has `changed` told of whatever happens in the folder.
+fn watch(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file is an event as well, and nothing that matters here.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            // Full: a look is due already.
+            let _ = changed.try_send(());
+        }
+    })?;
+    watcher.watch(path, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+/// The bytes of a document. What is no file, such as a pipe, is refused and not
+/// waited for; what grows while it is read is cut short.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking.cast_signed())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        return Err(io::Error::other(format!(
+            "a document has at most {MAX_DOCUMENT} bytes"
+        )));
+    }
+    Ok(bytes)
 }
 
 impl Stamp {

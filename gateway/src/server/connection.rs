@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     net::{IpAddr, SocketAddr},
     rc::Rc,
+    task::Context,
 };
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -14,7 +15,7 @@ use super::{
     deadline::{Deadline, Deadlines},
     framing::HeadTap,
 };
-use crate::{core::Core, permit::caller::Caller};
+use crate::{body::Body, core::Core, permit::caller::Caller};
 
 /// A token, and who is behind it.
 type Last = (Zeroizing<Vec<u8>>, Rc<Caller>);
@@ -27,6 +28,10 @@ pub struct Connection {
     /// The caller of the last request: the next one is mostly the same.
     last: RefCell<Option<Last>>,
     in_flight: Cell<u32>,
+    /// Of HTTP/2: the answers under way, each of which its client must take.
+    answers: RefCell<Vec<Deadline>>,
+    /// The tick at which they were last looked at.
+    looked_at: Cell<u32>,
     /// Ticks to send a head, and to stay idle between two requests.
     head: u32,
     pub(crate) deadline: Deadline,
@@ -48,6 +53,8 @@ impl Connection {
             peer,
             last: RefCell::default(),
             in_flight: Cell::new(0),
+            answers: RefCell::default(),
+            looked_at: Cell::new(0),
             head,
             deadline,
             tap: RefCell::new(HeadTap::new(max_head)),
@@ -82,6 +89,30 @@ impl Connection {
         self.in_flight.get() > 0
     }
 
+    /// Watches over an answer of HTTP/2, where a client can take some answers
+    /// and leave others lying for ever.
+    pub(crate) fn watch(&self, core: &Core, body: &mut Body) {
+        let deadline = core.deadlines.deadline();
+        let ticks = Deadlines::ticks(core.shared.config.limits.idle_timeout.duration());
+        body.watch(deadline.clone(), ticks.saturating_mul(2));
+        self.answers.borrow_mut().push(deadline);
+    }
+
+    /// Whether the connection is to be given up: no head in time, or an answer
+    /// that its client does not take.
+    pub(crate) fn poll_expired(&self, core: &Core, cx: &Context<'_>) -> bool {
+        if self.deadline.poll_passed(cx) {
+            return true;
+        }
+        let now = core.deadlines.now();
+        if self.looked_at.replace(now) == now {
+            return false;
+        }
+        let mut answers = self.answers.borrow_mut();
+        answers.retain(Deadline::is_shared);
+        answers.iter().any(|answer| answer.poll_passed(cx))
+    }
+
     /// Notes that a request has arrived; it ends when the guard is dropped.
     pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
@@ -100,6 +131,7 @@ impl Drop for InFlight {
             .set(self.0.in_flight.get().saturating_sub(1));
         if !self.0.is_busy() {
             self.0.deadline.arm(self.0.head);
+            self.0.tap.borrow_mut().answered();
         }
     }
 }

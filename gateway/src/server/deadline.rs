@@ -124,6 +124,11 @@ impl Deadline {
         }
     }
 
+    /// Whether anybody but this holder can still set it.
+    pub(crate) fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.entry) > 1
+    }
+
     /// Clears it.
     pub fn disarm(&self) {
         self.entry.at.set(0);

@@ -61,8 +61,8 @@ impl HeadTap {
         }
     }
 
-    /// The answer is being written: what arrives next is a head again.
-    pub fn written(&mut self) {
+    /// The answer was handed over: what arrives next is a head again.
+    pub fn answered(&mut self) {
         if self.state == State::Body {
             self.state = State::Head;
             self.bytes.clear();
@@ -137,7 +137,7 @@ mod tests {
         tap.read(b"GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n");
         tap.parsed();
         assert_eq!(tap.framing(), Framing::Unknown);
-        tap.written();
+        tap.answered();
         assert_eq!(tap.framing(), Framing::Unknown);
     }
 }

@@ -40,7 +40,6 @@ impl<S> Guarded<S> {
                 if self.connection.is_busy() {
                     self.connection.deadline.disarm();
                 }
-                self.connection.tap.borrow_mut().written();
             }
         }
         result

@@ -104,7 +104,7 @@ async fn run(
 ) {
     let mut told = false;
     let result = poll_fn(|cx| {
-        if connection.deadline.poll_passed(cx) {
+        if connection.poll_expired(core, cx) {
             return std::task::Poll::Ready(Ok(()));
         }
         let drain = core.draining.get() && !told;
@@ -124,6 +124,7 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let in_flight = connection.begin();
+    let is_h2 = request.version() == Version::HTTP_2;
     let id = core.request_ids.next();
     let mut response = match check_head(connection, &request) {
         Ok(()) => dispatch(core, connection, request, &id).await,
@@ -139,7 +140,11 @@ async fn respond(
     response
         .headers_mut()
         .insert(&request_id::HEADER, id.header_value());
-    response.body_mut().hold(in_flight);
+    let body = response.body_mut();
+    body.hold(in_flight);
+    if is_h2 {
+        connection.watch(core, body);
+    }
     response
 }
 
@@ -151,35 +156,26 @@ fn check_head(
     let headers = request.headers();
     let mut tap = connection.tap.borrow_mut();
     tap.parsed();
-    if request.version() < Version::HTTP_2 {
-        if headers.contains_key(header::TRANSFER_ENCODING) {
-            let detail = match tap.framing() {
-                _ if !is_chunked_once(headers) => {
-                    "the one transfer coding that is understood here is chunked, once (RFC 9112 section 6.1)"
-                }
-                Framing::Single => "",
-                Framing::Double => {
-                    "send Content-Length or Transfer-Encoding, not both (RFC 9112 section 6.1)"
-                }
-                Framing::Unknown => "a chunked request may not be pipelined behind another one",
-            };
-            if !detail.is_empty() {
-                return Err((Problem::AMBIGUOUS_FRAMING, detail));
+    let is_h1 = request.version() < Version::HTTP_2;
+    if is_h1 && headers.contains_key(header::TRANSFER_ENCODING) {
+        let detail = match tap.framing() {
+            _ if !forward::is_only_chunked(headers) => {
+                "the one transfer coding that is understood here is chunked, once (RFC 9112 section 6.1)"
             }
+            Framing::Single => "",
+            Framing::Double => {
+                "send Content-Length or Transfer-Encoding, not both (RFC 9112 section 6.1)"
+            }
+            Framing::Unknown => "a chunked request may not be pipelined behind another one",
+        };
+        if !detail.is_empty() {
+            return Err((Problem::AMBIGUOUS_FRAMING, detail));
         }
-        let hosts = headers.get_all(header::HOST).iter().count();
-        if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
-            return Err((
-                Problem::BAD_REQUEST,
-                "expected one Host header (RFC 9112 section 3.2)",
-            ));
-        }
-    } else if request.uri().authority().is_none()
-        && headers.get_all(header::HOST).iter().count() != 1
-    {
+    }
+    if !has_one_host(request) {
         return Err((
             Problem::BAD_REQUEST,
-            "expected :authority or one Host header (RFC 9113 section 8.3.1)",
+            "expected one host, as host or host:port (RFC 9110 section 7.2)",
         ));
     }
     if !is_plain(request.uri().path()) {
@@ -191,13 +187,21 @@ fn check_head(
     Ok(())
 }
 
-/// hyper undoes `chunked` where it comes last and says nothing of what stands
-/// before it: the upstream would take a compressed body for a plain one.
-fn is_chunked_once(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let first = codings.next().map(HeaderValue::as_bytes);
-    first.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
-        && codings.next().is_none()
+/// Whether a request names one host, and nothing but a host. HTTP/1.0 may leave
+/// it out.
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    let is_host = |text: &str| {
+        let port_or_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
+        !text.is_empty() && text.len() <= 261 && text.bytes().all(port_or_name)
+    };
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let authority = request.uri().authority();
+    match (authority, hosts.next(), hosts.next()) {
+        (_, _, Some(_)) => false,
+        (Some(authority), _, None) => is_host(authority.as_str()),
+        (None, Some(host), None) => host.to_str().is_ok_and(is_host),
+        (None, None, None) => request.version() == Version::HTTP_10,
+    }
 }
 
 async fn dispatch(
@@ -271,7 +275,11 @@ async fn forwarded(
             response
         }
         Err(error) => {
-            tracing::warn!(%error, route = route.path, request_id = id.as_str(), "upstream");
+            if matches!(error, ForwardError::Client(_)) {
+                tracing::debug!(%error, request_id = id.as_str(), "client");
+            } else {
+                tracing::warn!(%error, route = route.path, request_id = id.as_str(), "upstream");
+            }
             unforwarded(&error, id)
         }
     }
@@ -340,7 +348,11 @@ fn unforwarded(error: &ForwardError, id: &RequestId) -> Response<Body> {
             Problem::UPSTREAM_TIMEOUT,
             "the upstream did not answer in time",
         ),
-        ForwardError::Broken(_) | ForwardError::Switched => (
+        ForwardError::Client(_) => (
+            Problem::BAD_REQUEST,
+            "the request's body broke off or is malformed",
+        ),
+        ForwardError::Broken(_) | ForwardError::Switched | ForwardError::Coding => (
             Problem::UPSTREAM_BROKEN,
             "the upstream's answer was not one that can be passed on",
         ),

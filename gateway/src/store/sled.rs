@@ -35,6 +35,7 @@ mod writer;
 use std::{
     fs::File,
     future, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
@@ -92,9 +93,15 @@ impl SledStore {
     /// since the last start.
     pub fn open(options: &SledOptions) -> Result<Self, StoreError> {
         let opened = open::open(options)?;
+        let inode = opened
+            .log
+            .metadata()
+            .map_err(|source| io_error("look at the log of", &options.path, source))?
+            .ino();
         let reserve = Reserve {
             path: options.path.clone(),
             bytes: options.reserve_bytes,
+            inode,
         };
         let shared = Arc::new(Shared::default());
         let writer = Writer {
@@ -180,7 +187,7 @@ impl GrantStore for SledStore {
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         let state = match self.shared.failed.get() {
             Some(failed) => Err(failed.clone()),
-            None => self.reserve.room().and_then(|room| room.inserts),
+            None => self.reserve.room().inserts,
         };
         Box::pin(future::ready(state))
     }

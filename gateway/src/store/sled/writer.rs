@@ -18,7 +18,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{
         Arc, OnceLock,
@@ -128,7 +129,7 @@ impl Writer {
     /// Applies the group and makes it durable. On an error `group` still holds
     /// every write, none of them answered.
     fn commit(&mut self, group: &mut Vec<Op>) -> Result<Vec<Answer>, StoreError> {
-        let room = self.reserve.room()?;
+        let room = self.reserve.room();
         let commit = self.commit + 1;
         let mut outcomes = Vec::with_capacity(group.len());
         let (mut dirty, mut unsynced) = (false, 0);
@@ -278,6 +279,8 @@ impl Writer {
 pub(super) struct Reserve {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
+    /// Tells the open log from another file of its name.
+    pub(super) inode: u64,
 }
 
 /// Which writes there is room for now.
@@ -289,7 +292,25 @@ pub(super) struct Room {
 impl Reserve {
     /// Deletions only stop at half the reserve: they are revocations, and the
     /// sweeps that make room again.
-    pub(super) fn room(&self) -> Result<Room, StoreError> {
+    pub(super) fn room(&self) -> Room {
+        match self.measure() {
+            Ok(room) => room,
+            // Nothing was written, and it may pass: the folder may come back.
+            Err(error) => Room {
+                inserts: Err(error.clone()),
+                deletes: Err(error),
+            },
+        }
+    }
+
+    fn measure(&self) -> Result<Room, StoreError> {
+        let log = self.path.join("db");
+        let found = fs::metadata(&log).map_err(|source| super::io_error("find", &log, source))?;
+        if found.ino() != self.inode {
+            return Err(StoreError::Unavailable {
+                reason: format!("{} was replaced while it was open", log.display()),
+            });
+        }
         let stat = rustix::fs::statvfs(&self.path).map_err(|source| {
             super::io_error("measure the free space of", &self.path, source.into())
         })?;
