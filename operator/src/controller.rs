@@ -19,7 +19,7 @@ use kube::{
     },
 };
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, Semaphore, mpsc, watch},
     task::JoinSet,
 };
 
@@ -55,7 +55,9 @@ use self::{
 };
 
 /// So many looks at once, of one kind in one scope.
-const CONCURRENCY: u16 = 48;
+const CONCURRENCY: u16 = 32;
+/// So many of all of them that talk to the API server.
+const SLOTS: usize = 24;
 /// So long a gateway.yaml is waited for before resources are told about it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long running looks may still take when the process ends.
@@ -70,6 +72,7 @@ struct Context<K: Kind> {
     events: Events,
     memory: Arc<Memory<K::Status>>,
     metrics: Metrics,
+    slots: Arc<Semaphore>,
     clock: fn() -> Timestamp,
 }
 
@@ -138,6 +141,7 @@ struct Term {
     unsynced: Unsynced,
     scopes: Vec<Option<String>>,
     sweep: Arc<Notify>,
+    slots: Arc<Semaphore>,
 }
 
 impl Controllers {
@@ -156,6 +160,7 @@ impl Controllers {
             unsynced,
             scopes: self.config.namespaces.scopes(),
             sweep: Arc::default(),
+            slots: Arc::new(Semaphore::new(SLOTS)),
         };
         let claims = Arc::new(Claims::default());
         let stores = term.stores::<OAuthApplication>();
@@ -280,6 +285,7 @@ impl Shared<'_> {
             events: self.controllers.events.clone(),
             memory: desk.memory.clone(),
             metrics: self.controllers.metrics.clone(),
+            slots: term.slots.clone(),
             clock: present_second,
         });
         for (scope, ((queue, store), writer)) in term.scopes.clone().into_iter().zip(parts) {

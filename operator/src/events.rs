@@ -20,7 +20,10 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
 
 use crate::{
     metrics::Metrics,
@@ -30,6 +33,9 @@ use crate::{
 const CONTROLLER: &str = "flightgate.dev/operator";
 /// Within this time the same event is counted rather than told again.
 const SERIES: Duration = Duration::from_mins(5);
+/// At most one in this time: thousands of resources that come at once are looked
+/// after first, and told of then.
+const PACE: Duration = Duration::from_millis(20);
 /// So many may wait to be published.
 const QUEUE: usize = 16_384;
 /// The API's bound on a note, in bytes.
@@ -96,7 +102,10 @@ impl Events {
 impl Publisher {
     /// Publishes for ever.
     pub async fn run(mut self) {
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while let Some((about, event)) = self.queue.recv().await {
+            pace.tick().await;
             if let Err(error) = self.publish(about, event).await {
                 // What happened has been logged already.
                 tracing::debug!(%error, "an event was not published");

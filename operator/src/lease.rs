@@ -221,3 +221,116 @@ enum Renewal {
     Done,
     Lost(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request, Response};
+    use http_body_util::BodyExt;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tower_test::mock::{Handle, pair};
+
+    use super::*;
+
+    type Server = Handle<Request<Body>, Response<Body>>;
+
+    fn elector() -> (Elector, Server) {
+        let (service, server) = pair();
+        let client = Client::new(service, "operators");
+        let config = LeaderElection::default();
+        (
+            Elector::new(client, "operators", "me".into(), &config),
+            server,
+        )
+    }
+
+    fn lease(holder: &str, version: &str) -> Value {
+        json!({
+            "metadata": {"name": "flightgate-operator", "resourceVersion": version},
+            "spec": {"holderIdentity": holder, "leaseTransitions": 4},
+        })
+    }
+
+    /// Answers one request, and returns its method and body.
+    async fn answer(server: &mut Server, code: u16, body: &Value) -> (Method, Value) {
+        let (request, send) = server.next_request().await.unwrap();
+        let body = if code < 300 {
+            body.clone()
+        } else {
+            json!({"status": "Failure", "code": code, "reason": "", "message": ""})
+        };
+        let response = Response::builder().status(code);
+        let body = Body::from(body.to_string().into_bytes());
+        send.send_response(response.body(body).unwrap());
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (
+            head.method,
+            serde_json::from_slice(&body).unwrap_or_default(),
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_nobody_holds_is_taken_as_it_was_seen() {
+        let (elector, mut server) = elector();
+        let held = tokio::spawn(async move { elector.acquire().await });
+        answer(&mut server, 200, &lease("", "7")).await;
+        let (method, body) = answer(&mut server, 200, &lease("me", "8")).await;
+        assert_eq!(method, Method::PUT);
+        assert_eq!(body["metadata"]["resourceVersion"], "7", "the precondition");
+        assert_eq!(body["spec"]["holderIdentity"], "me");
+        assert_eq!(body["spec"]["leaseTransitions"], 5);
+        held.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_second_stands_by_until_a_whole_lease_has_passed_unrenewed() {
+        let (elector, mut server) = elector();
+        let begun = Instant::now();
+        let held = tokio::spawn(async move { elector.acquire().await });
+        answer(&mut server, 200, &lease("", "7")).await;
+        answer(&mut server, 409, &json!({})).await;
+        // The winner renews twice, and then no more.
+        for version in ["8", "9"] {
+            let (method, _) = answer(&mut server, 200, &lease("other", version)).await;
+            assert_eq!(method, Method::GET);
+        }
+        let last_renewal = Instant::now();
+        loop {
+            let (method, body) = answer(&mut server, 200, &lease("other", "9")).await;
+            if method == Method::PUT {
+                assert_eq!(body["metadata"]["resourceVersion"], "9");
+                break;
+            }
+        }
+        let waited = last_renewal.elapsed();
+        let lease = Duration::from_secs(12);
+        assert!(
+            waited >= lease && waited < lease + Duration::from_secs(1),
+            "{waited:?}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        held.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_cannot_renew_gives_up_before_anybody_may_take_over() {
+        let (elector, mut server) = elector();
+        let begun = Instant::now();
+        let kept = tokio::spawn(async move { elector.keep().await });
+        answer(&mut server, 200, &lease("me", "7")).await;
+        answer(&mut server, 200, &lease("me", "8")).await;
+        let renewed = Instant::now();
+        let refused = async {
+            loop {
+                answer(&mut server, 503, &json!({})).await;
+            }
+        };
+        tokio::select! {
+            done = kept => done.unwrap(),
+            () = refused => {}
+        }
+        assert!(renewed.elapsed() < Duration::from_secs(12) - Duration::from_secs(2));
+        assert!(begun.elapsed() >= Duration::from_secs(8));
+    }
+}

@@ -19,6 +19,9 @@ use flightgate_operator::{
 };
 use jiff::{Timestamp, Unit};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Turns Flightgate resources into credentials and gateway configuration.
 #[derive(Parser)]
 #[command(name = "flightgate-operator", version, max_term_width = 100)]

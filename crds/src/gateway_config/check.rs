@@ -118,7 +118,10 @@ fn tls(config: &GatewayConfig, problems: &mut Problems) {
 
 fn surfaces(config: &GatewayConfig, problems: &mut Problems) {
     if config.surfaces.is_empty() {
-        problems.push("surfaces", "empty: expected one, such as {standard: {base: /oauth}}");
+        problems.push(
+            "surfaces",
+            "empty: expected one, such as {standard: {base: /oauth}}",
+        );
     }
     let mut seen = HashSet::new();
     for (i, surface) in config.surfaces.iter().enumerate() {

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use crds::contract::Sha256Hash;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 
 use super::{
     fault::Fault,
@@ -93,11 +92,10 @@ pub(super) async fn apply(
         credentials,
         config,
     } = planned;
-    let api = |manifest: &Manifest| Api::<Secret>::namespaced(client.clone(), &manifest.namespace);
     let credentials = match credentials {
         None => None,
         Some(manifest) => {
-            let written = manifest.apply(&api(&manifest), found_credentials).await;
+            let written = manifest.apply(client, found_credentials).await;
             Some(written.map_err(|error| Half {
                 credentials: None,
                 failed: Failed::Credentials,
@@ -107,7 +105,7 @@ pub(super) async fn apply(
     };
     let config = match config {
         None => None,
-        Some((manifest, sha256)) => match manifest.apply(&api(&manifest), found_config).await {
+        Some((manifest, sha256)) => match manifest.apply(client, found_config).await {
             Ok(written) => Some(Config {
                 written,
                 name: manifest.name,

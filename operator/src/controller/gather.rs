@@ -7,6 +7,7 @@ use kube::Api;
 use super::{
     Context,
     fault::Fault,
+    finalizer::has_finalizer,
     kind::{Kind, Observed},
     manifests::{CONFIG_KEY, config_name},
     secret::Found,
@@ -29,6 +30,19 @@ pub(super) async fn gather<K: Kind>(
     context: &Context<K>,
 ) -> Result<Gathered<K::Status>, Fault> {
     let id = resource.id();
+    if is_new(resource) && context.memory.failures(&id) == 0 {
+        // There is nothing yet, almost certainly: what is created where there is
+        // something after all is refused, and then it is looked for.
+        return Ok(Gathered {
+            observed: Observed {
+                document: None,
+                credentials: None,
+                referent: referent(resource, context),
+                status,
+            },
+            config: None,
+        });
+    }
     let secrets = |namespace: &str| Api::<Secret>::namespaced(context.client.clone(), namespace);
     let (owners, gateways) = (secrets(&id.namespace), secrets(namespace));
     let (secret_name, config_name) = (resource.secret_name(), config_name(&id));
@@ -47,17 +61,27 @@ pub(super) async fn gather<K: Kind>(
     {
         reported.clone_into(id);
     }
-    let referent = match resource.application() {
-        Some(name) => context.applications.referent(&id.namespace, name),
-        None => Referent::Missing,
-    };
     let observed = Observed {
         document,
         credentials,
-        referent,
+        referent: referent(resource, context),
         status,
     };
     Ok(Gathered { observed, config })
+}
+
+/// Whether nobody has ever looked at it, and it brings nothing.
+fn is_new<K: Kind>(resource: &K) -> bool {
+    resource.status().is_none() && !has_finalizer(resource) && !resource.is_brought()
+}
+
+fn referent<K: Kind>(resource: &K, context: &Context<K>) -> Referent {
+    let name = resource.application();
+    name.map_or(Referent::Missing, |name| {
+        context
+            .applications
+            .referent(&resource.id().namespace, name)
+    })
 }
 
 /// The document that a config Secret holds, if it is this resource's.

@@ -6,7 +6,7 @@
 //! other is news, and its readers are looked at again.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -37,10 +37,11 @@ pub(super) struct Settled<S> {
     pub(super) versions: Vec<String>,
     /// Which gateway.yaml it was planned with.
     pub(super) epoch: u64,
-    /// The status that was planned, Ready left as it was.
-    pub(super) planned: S,
+    /// The status that was planned, Ready left as it was; none: the one that the
+    /// resource has.
+    pub(super) planned: Option<Arc<S>>,
     /// The status that was last written; none: the one that the resource has.
-    pub(super) written: Option<S>,
+    pub(super) written: Option<Arc<S>>,
     /// The document that its gateway ought to serve, by name and hash.
     pub(super) document: Option<(String, Sha256Hash)>,
     /// When to plan again though nothing changed.
@@ -54,7 +55,8 @@ pub(super) struct Memory<S>(Mutex<Inner<S>>);
 
 struct Inner<S> {
     resources: HashMap<ResourceId, Tracked<S>>,
-    readers: HashMap<Watched, BTreeSet<ResourceId>>,
+    /// Mostly one for each, and never many: without a tree around it.
+    readers: HashMap<Watched, Vec<ResourceId>>,
     queued: HashSet<ResourceId>,
 }
 
@@ -116,7 +118,7 @@ impl<S> Memory<S> {
         let settled = inner.resources.get(id)?.settled.as_ref()?;
         let (newest, older) = settled.versions.split_last()?;
         if newest != version && older.iter().any(|known| known == version) {
-            return settled.written.clone();
+            return settled.written.as_deref().cloned();
         }
         None
     }
@@ -132,8 +134,11 @@ impl<S> Memory<S> {
             inner.unread(watched, id);
         }
         for watched in depends_on {
-            let readers = inner.readers.entry(watched.clone()).or_default();
-            readers.insert(id.clone());
+            let readers = inner.readers.entry(watched.clone());
+            let readers = readers.or_insert_with(|| Vec::with_capacity(1));
+            if !readers.contains(id) {
+                readers.push(id.clone());
+            }
         }
         let tracked = inner.resources.entry(id.clone()).or_default();
         tracked.expected = depends_on.iter().map(|it| (it.clone(), None)).collect();
@@ -260,7 +265,7 @@ impl<S> Memory<S> {
 impl<S> Inner<S> {
     fn unread(&mut self, watched: &Watched, id: &ResourceId) {
         if let Some(readers) = self.readers.get_mut(watched) {
-            readers.remove(id);
+            readers.retain(|reader| reader != id);
             if readers.is_empty() {
                 self.readers.remove(watched);
             }
@@ -293,7 +298,7 @@ mod tests {
         Settled {
             versions: vec!["10".into(), "12".into()],
             epoch: 1,
-            planned: (),
+            planned: None,
             written: None,
             document: None,
             due: None,

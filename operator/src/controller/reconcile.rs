@@ -50,6 +50,8 @@ pub(super) async fn reconcile<K: Kind>(
     context: Arc<Context<K>>,
 ) -> Result<Action, Fault> {
     let id = resource.id();
+    // It is closed never.
+    let _slot = context.slots.acquire().await;
     let begun = Instant::now();
     context.count_queue(context.memory.dequeue(&id));
     let look = timeout(LONGEST, look(&*resource, &id, &context)).await;
@@ -304,8 +306,8 @@ async fn finish<K: Kind>(
     let settled = || Settled {
         versions: resource_versions.clone(),
         epoch,
-        planned: planned.clone(),
-        written: (resource.status() != Some(&status)).then(|| status.clone()),
+        planned: Some(Arc::new(planned.clone())),
+        written: (resource.status() != Some(&status)).then(|| Arc::new(status.clone())),
         document: applied
             .config
             .as_ref()

@@ -1,6 +1,6 @@
 //! The last step: what became of a resource, in its status and in events.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crds::condition::{self, Condition, READY, Status};
 use jiff::Timestamp;
@@ -34,11 +34,11 @@ pub(super) async fn report<K: Kind>(
     context: &Context<K>,
 ) -> Result<Action, Fault> {
     let generation = resource.meta().generation.unwrap_or(1);
-    let mut known = settled
-        .written
-        .clone()
-        .or_else(|| resource.status().cloned());
-    let mut status = settled.planned.clone();
+    let reported = resource.status().cloned();
+    let written = settled.written.as_deref().cloned();
+    let mut known = written.or_else(|| reported.clone());
+    let planned = settled.planned.as_deref().cloned();
+    let mut status = planned.or(reported).unwrap_or_default();
     let before = known
         .as_mut()
         .and_then(|it| ready(K::conditions(it)).cloned());
@@ -65,7 +65,18 @@ pub(super) async fn report<K: Kind>(
             served(&verdict, resource.gateway(), generation, now),
         );
     }
-    if known.as_ref() != Some(&status) {
+    if known.as_ref() == Some(&status) {
+        if resource.status() == Some(&status) {
+            // The resource itself remembers all that there is to know.
+            context.memory.amend(id, |old| Settled {
+                versions: resource.meta().resource_version.iter().cloned().collect(),
+                planned: None,
+                written: None,
+                document: old.document.clone(),
+                ..*old
+            });
+        }
+    } else {
         write(resource, &status, context).await?;
         let after = ready(K::conditions(&mut status)).cloned();
         if let Some(event) = transition(before.as_ref(), after.as_ref()) {
@@ -218,12 +229,14 @@ pub(super) async fn write<K: Kind>(
     let version = now.meta().resource_version.clone();
     context.memory.amend(&id, |old| Settled {
         versions: recent(&old.versions, version),
-        epoch: old.epoch,
-        planned: old.planned.clone(),
-        written: Some(status.clone()),
+        planned: Some(
+            old.planned
+                .clone()
+                .unwrap_or_else(|| Arc::new(status.clone())),
+        ),
+        written: Some(Arc::new(status.clone())),
         document: old.document.clone(),
-        due: old.due,
-        since: old.since,
+        ..*old
     });
     Ok(())
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crds::secret;
+use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    Api, Client, Resource,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{PartialObjectMeta, Request},
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -16,6 +18,10 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Who the operator is towards the API server.
 pub(super) const MANAGER: &str = "flightgate-operator";
+
+/// Asks for an answer without data: what was sent need not come back.
+const METADATA_ALONE: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 
 /// Bytes that nobody must see.
 pub(super) type Bytes = secret::Secret<Vec<u8>>;
@@ -134,52 +140,68 @@ impl Manifest {
     }
 
     /// Makes it so. What was decided on `found` is written only if that is still
-    /// what is there.
+    /// what is there: where nothing was, nothing of anybody else's is taken over.
     pub(super) async fn apply(
         &self,
-        api: &Api<Secret>,
+        client: &Client,
         found: Option<&Found>,
     ) -> kube::Result<Written> {
-        if let Some(found) = found
-            && self.is_met_by(found)
-        {
+        let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
+        let Some(found) = found else {
+            return self.create(client).await.map(Written::Created);
+        };
+        if self.is_met_by(found) {
             return Ok(Written::Same(found.version.clone()));
         }
-        let mut version = found.and_then(|found| found.version.clone());
-        let params = PatchParams::apply(MANAGER);
-        if let Some(found) = found {
-            if !self.fits(found) {
-                // Neither the type nor what is immutable can be changed.
-                remove(api, &self.name, found.uid.clone(), found.version.clone()).await?;
-                version = None;
-            } else if let Some(mut leftovers) = self.leftovers(found) {
-                // Server-side apply takes away what this manager applied, and
-                // after a restore from a backup nobody knows any more that it did.
-                leftovers["metadata"]["resourceVersion"] = json!(version);
-                let params = PatchParams {
-                    field_manager: Some(MANAGER.into()),
-                    ..PatchParams::default()
-                };
-                let now = api
-                    .patch_metadata(&self.name, &params, &Patch::Merge(&leftovers))
-                    .await?;
-                version = now.metadata.resource_version;
-            }
+        if !self.fits(found) {
+            // Neither the type nor what is immutable can be changed.
+            remove(&api, &self.name, found.uid.clone(), found.version.clone()).await?;
+            return self.create(client).await.map(Written::Changed);
+        }
+        let mut version = found.version.clone();
+        if let Some(mut leftovers) = self.leftovers(found) {
+            // Server-side apply takes away what this manager applied, and nobody
+            // knows that it did after a restore from a backup, or of what it
+            // created.
+            leftovers["metadata"]["resourceVersion"] = json!(version);
+            let params = PatchParams {
+                field_manager: Some(MANAGER.into()),
+                ..PatchParams::default()
+            };
+            let now = api
+                .patch_metadata(&self.name, &params, &Patch::Merge(&leftovers))
+                .await?;
+            version = now.metadata.resource_version;
         }
         let body = Body {
             manifest: self,
             version: version.as_ref(),
         };
         // The answer is asked for without data: it holds nothing new.
+        let params = PatchParams::apply(MANAGER).force();
         let now = api
-            .patch_metadata(&self.name, &params.force(), &Patch::Apply(&body))
+            .patch_metadata(&self.name, &params, &Patch::Apply(&body))
             .await?;
-        let now = now.metadata.resource_version;
-        Ok(if found.is_some() {
-            Written::Changed(now)
-        } else {
-            Written::Created(now)
-        })
+        Ok(Written::Changed(now.metadata.resource_version))
+    }
+
+    /// Creates it, unless there is one of that name. Returns its version.
+    async fn create(&self, client: &Client) -> kube::Result<Option<String>> {
+        let body = Body {
+            manifest: self,
+            version: None,
+        };
+        let body = serde_json::to_vec(&body).map_err(kube::Error::SerdeError)?;
+        let params = PostParams {
+            field_manager: Some(MANAGER.into()),
+            ..PostParams::default()
+        };
+        let url = Secret::url_path(&(), Some(&self.namespace));
+        let request = Request::new(url).create(&params, body);
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        request.headers_mut().insert(ACCEPT, METADATA_ALONE);
+        let now: PartialObjectMeta<Secret> = client.request(request).await?;
+        Ok(now.metadata.resource_version)
     }
 
     /// A patch that takes away what is the operator's and ought not to be there.

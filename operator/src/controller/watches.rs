@@ -30,6 +30,9 @@ use crate::{
     gateways::{Gateways, ResourceId},
 };
 
+/// What `kubectl apply` remembers.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Dropped once everything has been read.
 type Unsynced = Option<mpsc::Sender<()>>;
 type Metadata = PartialObjectMeta<Secret>;
@@ -60,8 +63,11 @@ pub(super) async fn resources<K: Kind>(
     pin_mut!(events);
     while let Some(event) = events.next().await {
         let event = match event {
-            // Nobody reads them, and they are half of every object.
-            Ok(event) => event.modify(|it| it.managed_fields_mut().clear()),
+            // Nobody reads these, and they are half of every object.
+            Ok(event) => event.modify(|it| {
+                it.managed_fields_mut().clear();
+                it.annotations_mut().remove(LAST_APPLIED);
+            }),
             Err(error) => {
                 tracing::warn!(kind = K::KIND, scope, %error, "watch interrupted");
                 unsynced = unsynced.filter(|_| !is_denied(&error));
