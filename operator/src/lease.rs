@@ -326,7 +326,9 @@ mod tests {
                 answer(&mut server, 503, &json!({})).await;
             }
         };
+        // The one who gives up takes the connection along: that is looked at first.
         tokio::select! {
+            biased;
             done = kept => done.unwrap(),
             () = refused => {}
         }
