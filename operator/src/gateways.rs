@@ -199,6 +199,11 @@ impl Gateway {
         verdict
     }
 
+    /// When a secret was last used, as its replicas say.
+    pub fn last_used(&self, secret: &str) -> Option<Timestamp> {
+        self.view().last_used(secret)
+    }
+
     /// Nobody wants to know any more.
     pub fn forget(&self, id: &ResourceId) {
         let mut interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);

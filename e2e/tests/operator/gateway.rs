@@ -34,6 +34,7 @@ pub(super) enum Mode {
 pub(super) struct FakeGateway {
     pub(super) address: String,
     mode: Arc<Mutex<Mode>>,
+    used: Arc<Mutex<BTreeMap<String, String>>>,
     task: JoinHandle<()>,
 }
 
@@ -42,7 +43,9 @@ impl FakeGateway {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let mode = Arc::new(Mutex::new(Mode::Following));
+        let used = Arc::<Mutex<BTreeMap<_, _>>>::default();
         let state = Arc::new(State {
+            used: used.clone(),
             secrets: Api::namespaced(client, namespace),
             mode: mode.clone(),
             last: Mutex::default(),
@@ -56,8 +59,15 @@ impl FakeGateway {
         Self {
             address,
             mode,
+            used,
             task,
         }
+    }
+
+    /// Says from now on that a secret was last used then.
+    pub(super) fn use_secret(&self, id: &str, at: &str) {
+        let mut used = self.used.lock().unwrap();
+        used.insert(id.to_owned(), at.to_owned());
     }
 
     pub(super) fn set(&self, mode: Mode) {
@@ -74,6 +84,7 @@ impl Drop for FakeGateway {
 struct State {
     secrets: Api<Secret>,
     mode: Arc<Mutex<Mode>>,
+    used: Arc<Mutex<BTreeMap<String, String>>>,
     last: Mutex<BTreeMap<String, String>>,
     one_at_a_time: Semaphore,
 }
@@ -97,15 +108,15 @@ async fn answer(mut stream: TcpStream, state: Arc<State>) -> Option<()> {
             }
         }
         let known = state.last.lock().unwrap().clone();
-        let body = match mode {
-            Mode::Rejecting => {
-                let reasons: BTreeMap<_, _> = known
-                    .into_keys()
-                    .map(|name| (name, "profile `x` is not in gateway.yaml"))
-                    .collect();
-                json!({"generation": 1, "documents": {}, "rejected": reasons})
-            }
-            _ => json!({"generation": 1, "documents": known, "rejected": {}}),
+        let body = if mode == Mode::Rejecting {
+            let names = known.into_keys();
+            let reasons: BTreeMap<_, _> = names
+                .map(|name| (name, "profile `x` is not in gateway.yaml"))
+                .collect();
+            json!({"generation": 1, "documents": {}, "rejected": reasons})
+        } else {
+            let used = state.used.lock().unwrap().clone();
+            json!({"generation": 1, "documents": known, "rejected": {}, "lastUsed": used})
         };
         let body = body.to_string();
         let text = format!(

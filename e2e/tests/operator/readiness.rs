@@ -66,3 +66,20 @@ async fn what_the_gateway_cannot_follow_is_told_in_its_words() {
         condition.message
     );
 }
+
+#[tokio::test]
+async fn the_status_tells_when_a_secret_was_last_used() {
+    let setup = Setup::new("used").await;
+    let _operator = setup.operator().await;
+    setup.create("acme", &json!({})).await;
+    let status = setup.ready("acme").await.status.unwrap();
+    assert_eq!(status.secrets[0].last_used_at, None);
+    let at = "2026-01-02T03:04:05Z";
+    setup.gateway.use_secret(&status.secrets[0].id, at);
+    setup
+        .change("acme", &json!({"displayName": "Another"}))
+        .await;
+    let status = setup.ready("acme").await.status.unwrap();
+    let told = status.secrets[0].last_used_at.map(|it| it.to_string());
+    assert_eq!(told.as_deref(), Some(at));
+}

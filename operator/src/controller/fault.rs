@@ -6,6 +6,9 @@ use kube::core::Status;
 
 use crate::mint::NoRandomness;
 
+/// What is done first of all to a resource itself.
+pub(super) const FINALIZING: &str = "add the finalizer";
+
 /// A reconcile that did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
@@ -50,6 +53,12 @@ impl Fault {
             action,
             source: Box::new(source),
         }
+    }
+
+    /// Whether the resource itself, to be read or changed, was not there.
+    pub(super) fn is_about_nothing(&self) -> bool {
+        matches!(self, Self::Api { source, action: FINALIZING }
+            if matches!(&**source, kube::Error::Api(status) if status.code == 404))
     }
 
     /// What it calls for.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Context,
-    fault::{Class, Fault},
+    fault::{Class, FINALIZING, Fault},
     kind::Kind,
     manifests::{ORPHAN, POLICY_LABEL, config_name},
     secret::{MANAGER, remove},
@@ -38,7 +38,7 @@ pub(super) async fn ensure<K: Kind>(
     finalizers.push(FINALIZER.into());
     let now = patch(resource, context, &finalizers)
         .await
-        .map_err(Fault::at("add the finalizer"))?;
+        .map_err(Fault::at(FINALIZING))?;
     Ok(now.metadata.resource_version)
 }
 

@@ -8,7 +8,7 @@ use crds::{
     api_key::ApiKeyStatus,
     condition::{self, ACCEPTED, Condition, READY, Status},
     contract::{Document, Resource},
-    oauth_application::{DeletionPolicy, OAuthApplicationStatus},
+    oauth_application::{DeletionPolicy, OAuthApplicationStatus, SecretStatus},
     webhook::WebhookStatus,
 };
 use jiff::Timestamp;
@@ -69,6 +69,8 @@ pub(super) trait Kind:
     fn status(&self) -> Option<&Self::Status>;
     /// The conditions of a status.
     fn conditions(status: &mut Self::Status) -> &mut Vec<Condition>;
+    /// The secrets of a status.
+    fn secrets(status: &mut Self::Status) -> &mut Vec<SecretStatus>;
     /// Which generation a status is about.
     fn observed_generation(status: &mut Self::Status) -> &mut Option<i64>;
     /// The name of its credentials Secret.
@@ -133,6 +135,10 @@ impl Kind for OAuthApplication {
 
     fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
         &mut status.conditions
+    }
+
+    fn secrets(status: &mut Self::Status) -> &mut Vec<SecretStatus> {
+        &mut status.secrets
     }
 
     fn observed_generation(status: &mut Self::Status) -> &mut Option<i64> {
@@ -234,6 +240,10 @@ impl Kind for ApiKey {
         &mut status.conditions
     }
 
+    fn secrets(status: &mut Self::Status) -> &mut Vec<SecretStatus> {
+        &mut status.keys
+    }
+
     fn observed_generation(status: &mut Self::Status) -> &mut Option<i64> {
         &mut status.observed_generation
     }
@@ -305,6 +315,10 @@ impl Kind for Webhook {
 
     fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
         &mut status.conditions
+    }
+
+    fn secrets(status: &mut Self::Status) -> &mut Vec<SecretStatus> {
+        &mut status.signing_secrets
     }
 
     fn observed_generation(status: &mut Self::Status) -> &mut Option<i64> {

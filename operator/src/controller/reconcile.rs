@@ -139,6 +139,10 @@ async fn look<K: Kind>(
     };
     let attempt = match attempt.await {
         Ok(attempt) => attempt,
+        // It went a moment ago.
+        Err(fault) if fault.is_about_nothing() => {
+            return Ok((Outcome::Unchanged, Action::await_change()));
+        }
         Err(fault) => {
             blame(resource, id, None, status, &[READY], &fault, context).await;
             return Err(fault);

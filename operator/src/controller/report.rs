@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::condition::{self, Condition, READY, Status};
+use crds::{
+    condition::{self, Condition, READY, Status},
+    oauth_application::SecretStatus,
+};
 use jiff::Timestamp;
 use kube::{
     Api,
@@ -23,6 +26,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So long it may take until the gateway has been asked for the first time.
 const ASKING: Duration = Duration::from_secs(5);
+/// So old the last use in a status may be before a later one is told.
+const USES_TOLD_EVERY: Duration = Duration::from_mins(10);
 /// Nothing is left alone for longer: clocks jump and machines sleep.
 const LONGEST_REST: Duration = Duration::from_mins(10);
 
@@ -65,6 +70,9 @@ pub(super) async fn report<K: Kind>(
             served(&verdict, resource.gateway(), generation, now),
         );
     }
+    if let Some(gateway) = context.gateways.get(resource.gateway()) {
+        refresh(K::secrets(&mut status), |id| gateway.last_used(id));
+    }
     if known.as_ref() == Some(&status) {
         if resource.status() == Some(&status) {
             // The resource itself remembers all that there is to know.
@@ -84,6 +92,23 @@ pub(super) async fn report<K: Kind>(
         }
     }
     Ok(Action::requeue(rest(settled.due, now)))
+}
+
+/// Tells when secrets were last used: at once when it is the first time, else
+/// when what was told is old.
+fn refresh(secrets: &mut [SecretStatus], last_used: impl Fn(&str) -> Option<Timestamp>) {
+    for secret in secrets {
+        let Some(now) = last_used(&secret.id) else {
+            continue;
+        };
+        let is_old = secret.last_used_at.is_none_or(|told| {
+            let since = now.duration_since(told);
+            Duration::try_from(since).is_ok_and(|since| since >= USES_TOLD_EVERY)
+        });
+        if is_old {
+            secret.last_used_at = Some(now);
+        }
+    }
 }
 
 /// How long a resource may be left alone.
@@ -297,6 +322,28 @@ mod tests {
                 (status, reason)
             );
             assert!(condition.message.contains(message), "{}", condition.message);
+        }
+    }
+
+    #[test]
+    fn uses_are_told_at_first_and_then_at_most_every_ten_minutes() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut secrets = [SecretStatus {
+            id: "s-1".into(),
+            created_at: at(0),
+            expires_at: None,
+            last_used_at: None,
+        }];
+        for (used, told) in [
+            (None, None),
+            (Some(5), Some(5)),
+            (Some(604), Some(5)),
+            (Some(605), Some(605)),
+            (Some(7), Some(605)),
+            (None, Some(605)),
+        ] {
+            refresh(&mut secrets, |_| used.map(at));
+            assert_eq!(secrets[0].last_used_at, told.map(at));
         }
     }
 

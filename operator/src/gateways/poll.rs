@@ -11,6 +11,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::{
     sync::watch,
@@ -42,10 +43,13 @@ type HttpClient = Client<HttpConnector, Empty<Bytes>>;
 
 /// What `/registry` says.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Answer {
     documents: HashMap<String, Sha256Hash>,
     #[serde(default)]
     rejected: HashMap<String, String>,
+    #[serde(default)]
+    last_used: HashMap<String, Timestamp>,
 }
 
 /// What is remembered of a replica between two looks.
@@ -167,10 +171,12 @@ async fn ask(client: &HttpClient, uri: http::Uri) -> Result<Served, Trouble> {
     let Answer {
         documents,
         rejected,
+        last_used,
     } = serde_json::from_slice(&body).map_err(|_| Trouble::Strange)?;
     Ok(Served {
         documents,
         rejected,
+        last_used,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crds::contract::Sha256Hash;
+use jiff::Timestamp;
 
 /// All replicas, as last seen.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Served {
     pub documents: HashMap<String, Sha256Hash>,
     /// Documents that are not in force as they stand, and why.
     pub rejected: HashMap<String, String>,
+    /// When each secret was last used here, by its id.
+    pub last_used: HashMap<String, Timestamp>,
 }
 
 /// Why a replica does not say what it serves.
@@ -72,6 +75,14 @@ pub enum Verdict {
 }
 
 impl View {
+    /// When a secret was last used anywhere.
+    pub fn last_used(&self, secret: &str) -> Option<Timestamp> {
+        let replicas = self.replicas.iter().flatten();
+        let answering = replicas.filter_map(|replica| replica.state.as_ref().ok());
+        let uses = answering.filter_map(|served| served.last_used.get(secret));
+        uses.max().copied()
+    }
+
     /// Whether every replica serves exactly this document.
     pub fn verdict(&self, document: &str, sha256: &Sha256Hash) -> Verdict {
         let Some(replicas) = &self.replicas else {
@@ -124,7 +135,7 @@ mod tests {
             name: name.into(),
             state: Ok(Arc::new(Served {
                 documents: documents.collect(),
-                rejected: HashMap::new(),
+                ..Served::default()
             })),
         }
     }
@@ -155,6 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_was_last_used_wherever_that_was() {
+        let used = |at: i64| Replica {
+            name: "pod".into(),
+            state: Ok(Arc::new(Served {
+                last_used: HashMap::from([("s-1".into(), Timestamp::from_second(at).unwrap())]),
+                ..Served::default()
+            })),
+        };
+        let view = View {
+            replicas: Some(vec![used(7), used(9), serving("old", &[])]),
+        };
+        assert_eq!(view.last_used("s-1"), Timestamp::from_second(9).ok());
+        assert_eq!(view.last_used("s-2"), None);
+    }
+
+    #[test]
     fn no_replica_is_not_every_replica() {
         assert_eq!(verdict(vec![]), Verdict::NoReplica);
         assert_eq!(View::default().verdict("a", &hash("2")), Verdict::Unasked);
@@ -179,6 +206,7 @@ mod tests {
         let served = Served {
             documents: HashMap::from([("a".into(), hash("1"))]),
             rejected: HashMap::from([("a".into(), "profile `x` is not known".into())]),
+            ..Served::default()
         };
         let replica = Replica {
             name: "pod-1".into(),
