@@ -14,7 +14,7 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flightgate_gateway::store::{
-    GrantId, GrantStore, TokenHash, TokenKind, TokenRecord,
+    GrantId, Store, TokenHash, TokenKind, TokenRecord,
     sled::{SledOptions, SledStore},
 };
 use tempfile::TempDir;

@@ -21,7 +21,7 @@ use crate::{
     route::{RouteError, Router},
     scopes::Catalogue,
     store::{
-        GrantStore, StoreError,
+        Store, StoreError,
         sled::{SledOptions, SledStore},
     },
     telemetry::metrics::Metrics,
@@ -44,7 +44,7 @@ pub struct Gateway {
     /// How often a document was rejected.
     pub rejected: AtomicU64,
     /// Where grants live.
-    pub store: Arc<dyn GrantStore>,
+    pub store: Arc<dyn Store>,
     /// The gateway's own keys.
     pub keys: Keys,
     /// News of dead tokens.
@@ -138,7 +138,7 @@ fn issuer(configured: &Url, port: u16) -> String {
     text
 }
 
-fn store(config: &StoreConfig, keys: &Keys) -> Result<Arc<dyn GrantStore>, StoreError> {
+fn store(config: &StoreConfig, keys: &Keys) -> Result<Arc<dyn Store>, StoreError> {
     let StoreConfig::Sled(sled) = config;
     let mib = |count: u32| u64::from(count) << 20;
     Ok(Arc::new(SledStore::open(&SledOptions {

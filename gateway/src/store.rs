@@ -1,24 +1,30 @@
 //! Where grants live: the one place that must not forget what it acknowledged.
 //!
 //! Everything that the gateway hands out is kept here under the HMAC of the
-//! token, never the token itself. A [`GrantStore`] answers a write only once
-//! it is on disk, and takes a one-time thing for exactly one caller.
+//! token, never the token itself. A [`Store`] answers a write only once it is
+//! on disk, and takes a one-time thing for exactly one caller.
+//!
+//! Access tokens are records of their own, because every request may ask for
+//! one; all else are entries (`entry.rs`), which change together.
 //!
 //! Invariant: only the modules below this one name a database.
 
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod entry;
 pub mod sled;
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-/// Keeps token records by the HMAC of their token.
+use entry::{Change, Entry, EntryKey, Space};
+
+/// Keeps token records by the HMAC of their token, and entries by their id.
 ///
 /// Object-safe, so that the engine is chosen by configuration. Every engine
 /// passes the suite in `store/conformance.rs`.
-pub trait GrantStore: Send + Sync + 'static {
+pub trait Store: Send + Sync + 'static {
     /// Stores a new record; durable when it answers. [`StoreError::Exists`]
     /// if there is a record under this hash: nothing is ever overwritten.
     fn insert(&self, hash: TokenHash, record: TokenRecord)
@@ -33,7 +39,25 @@ pub trait GrantStore: Send + Sync + 'static {
     /// answered, so that no crash contradicts one who heard "already used".
     fn consume(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<TokenRecord>, StoreError>>;
 
-    /// Removes records that expired at or before `now` (Unix seconds), looking
+    /// The entry of this key. It may be past its expiry.
+    fn find_entry(&self, key: EntryKey) -> BoxFuture<'_, Result<Option<Entry>, StoreError>>;
+
+    /// Entries of a kind whose ids start with `prefix`, by id, after the id
+    /// `after`; at most `limit`.
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<[u8; 32]>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(EntryKey, Entry)>, StoreError>>;
+
+    /// Makes a change whole, or not at all: [`StoreError::Conflict`] if an
+    /// expectation does not hold, [`StoreError::Exists`] if there is a token
+    /// already. Durable when it answers, and on a conflict what it met is.
+    fn apply(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Removes records and entries that expired at or before `now` (Unix seconds), looking
     /// at no more than `limit` of them. Expiry is kept by the minute, so a
     /// record may stay up to 60 s longer than it was due.
     fn sweep(&self, now: u64, limit: usize) -> BoxFuture<'_, Result<Swept, StoreError>>;
@@ -61,8 +85,9 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// The grant that a token belongs to: one user's consent to one application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The grant that a token belongs to: one user's consent to one application,
+/// from when it was given until it is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct GrantId(pub [u8; 16]);
 
 /// What the gateway knows about a token. Nothing in it is secret.
@@ -89,8 +114,11 @@ pub struct TokenRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenKind {
-    /// A bearer of the API.
+    /// A bearer of the API that acts on the client's own account.
     Access,
+    /// A bearer of the API that acts for a user: good for as long as the grant
+    /// that it names is in force.
+    Delegated,
 }
 
 impl TokenKind {
@@ -98,6 +126,7 @@ impl TokenKind {
     pub const fn tag(self) -> u8 {
         match self {
             Self::Access => 1,
+            Self::Delegated => 2,
         }
     }
 
@@ -105,6 +134,7 @@ impl TokenKind {
     pub const fn from_tag(tag: u8) -> Option<Self> {
         match tag {
             1 => Some(Self::Access),
+            2 => Some(Self::Delegated),
             _ => None,
         }
     }
@@ -166,6 +196,19 @@ pub enum StoreError {
     /// An insert met a record under the same hash.
     #[error("a record with this hash exists: each token is inserted once")]
     Exists,
+    /// What a change expected had changed before its turn came.
+    #[error("another request changed the same entry first: read it again")]
+    Conflict,
+    /// An entry is not what this release, or an older one, wrote.
+    #[error(
+        "a {what} in the store cannot be read ({reason}): run the release that wrote it, or a newer one"
+    )]
+    Entry {
+        /// What it should be.
+        what: &'static str,
+        /// Where reading ended.
+        reason: String,
+    },
     /// A record is larger than a store takes.
     #[error(
         "a record of {bytes} bytes, expected at most {limit}: shorten its subject or its list of scopes"
@@ -249,6 +292,8 @@ mod tests {
     fn tags_of_kinds_never_change() {
         assert_eq!(TokenKind::Access.tag(), 1);
         assert_eq!(TokenKind::from_tag(1), Some(TokenKind::Access));
+        assert_eq!(TokenKind::Delegated.tag(), 2);
+        assert_eq!(TokenKind::from_tag(2), Some(TokenKind::Delegated));
         assert_eq!(TokenKind::from_tag(0), None);
     }
 }

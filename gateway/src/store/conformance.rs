@@ -2,11 +2,13 @@
 //!
 //! An engine calls [`all`] with a way to open the same store again.
 
+mod entries;
+
 use std::{future::Future, sync::Arc};
 
 use futures_util::future::join_all;
 
-use super::{GrantId, GrantStore, StoreError, Swept, TokenHash, TokenKind, TokenRecord};
+use super::{GrantId, Store, StoreError, Swept, TokenHash, TokenKind, TokenRecord};
 
 /// 14 November 2023, a full minute and an hour.
 pub(crate) const NOW: u64 = 1_699_999_200;
@@ -45,7 +47,7 @@ pub(crate) fn record(number: u64, expires_at: u64) -> TokenRecord {
 pub(crate) async fn all<F, S>(mut open: F)
 where
     F: FnMut() -> S,
-    S: Future<Output = Arc<dyn GrantStore>>,
+    S: Future<Output = Arc<dyn Store>>,
 {
     let store = open().await;
     let probe = &*store;
@@ -57,12 +59,13 @@ where
     lets_exactly_one_of_many_inserters_win(&store).await;
     sweeps_what_has_expired_in_bounded_steps(probe).await;
     sweeps_past_what_was_consumed_or_came_back(probe).await;
+    entries::all(&store).await;
     leave_something_to_survive(probe).await;
     drop(store);
     survives_a_reopen(&*open().await).await;
 }
 
-async fn is_ready_and_counts(store: &dyn GrantStore) {
+async fn is_ready_and_counts(store: &dyn Store) {
     store.check().await.unwrap();
     let before = store.stats();
     store.insert(hash(1), record(1, NOW + 10)).await.unwrap();
@@ -81,7 +84,7 @@ async fn is_ready_and_counts(store: &dyn GrantStore) {
     store.consume(hash(1)).await.unwrap().unwrap();
 }
 
-async fn finds_what_was_inserted_and_nothing_else(store: &dyn GrantStore) {
+async fn finds_what_was_inserted_and_nothing_else(store: &dyn Store) {
     assert_eq!(store.find(hash(10)).await.unwrap(), None);
     for number in 10..50 {
         store
@@ -111,7 +114,7 @@ async fn finds_what_was_inserted_and_nothing_else(store: &dyn GrantStore) {
     }
 }
 
-async fn refuses_a_second_insert_under_one_hash(store: &dyn GrantStore) {
+async fn refuses_a_second_insert_under_one_hash(store: &dyn Store) {
     store
         .insert(hash(100), record(100, NOW + 60))
         .await
@@ -126,7 +129,7 @@ async fn refuses_a_second_insert_under_one_hash(store: &dyn GrantStore) {
     store.consume(hash(100)).await.unwrap().unwrap();
 }
 
-async fn consumes_once(store: &dyn GrantStore) {
+async fn consumes_once(store: &dyn Store) {
     assert_eq!(
         store.consume(hash(200)).await.unwrap(),
         None,
@@ -153,7 +156,7 @@ async fn consumes_once(store: &dyn GrantStore) {
     );
 }
 
-async fn lets_exactly_one_of_many_consumers_win(store: &Arc<dyn GrantStore>) {
+async fn lets_exactly_one_of_many_consumers_win(store: &Arc<dyn Store>) {
     for round in 0..100 {
         let number = 1_000 + round;
         store
@@ -174,7 +177,7 @@ async fn lets_exactly_one_of_many_consumers_win(store: &Arc<dyn GrantStore>) {
     }
 }
 
-async fn lets_exactly_one_of_many_inserters_win(store: &Arc<dyn GrantStore>) {
+async fn lets_exactly_one_of_many_inserters_win(store: &Arc<dyn Store>) {
     let tasks: Vec<_> = (0..64)
         .map(|task| {
             let store = store.clone();
@@ -195,7 +198,7 @@ async fn lets_exactly_one_of_many_inserters_win(store: &Arc<dyn GrantStore>) {
     );
 }
 
-async fn sweeps_what_has_expired_in_bounded_steps(store: &dyn GrantStore) {
+async fn sweeps_what_has_expired_in_bounded_steps(store: &dyn Store) {
     while store.sweep(NOW, 1_000).await.unwrap().more {}
     // 300 of one minute, inserted together, so that a store which keeps many in
     // one entry must split it; 100 of which each has its own minute.
@@ -269,7 +272,7 @@ async fn sweeps_what_has_expired_in_bounded_steps(store: &dyn GrantStore) {
     );
 }
 
-async fn sweeps_past_what_was_consumed_or_came_back(store: &dyn GrantStore) {
+async fn sweeps_past_what_was_consumed_or_came_back(store: &dyn Store) {
     for number in 4_000..4_010 {
         store
             .insert(hash(number), record(number, NOW + 60))
@@ -301,7 +304,7 @@ async fn sweeps_past_what_was_consumed_or_came_back(store: &dyn GrantStore) {
     );
 }
 
-async fn leave_something_to_survive(store: &dyn GrantStore) {
+async fn leave_something_to_survive(store: &dyn Store) {
     for number in 5_000..5_100 {
         store
             .insert(hash(number), record(number, NOW + 60 + number % 2 * 600))
@@ -313,7 +316,7 @@ async fn leave_something_to_survive(store: &dyn GrantStore) {
     }
 }
 
-async fn survives_a_reopen(store: &dyn GrantStore) {
+async fn survives_a_reopen(store: &dyn Store) {
     for number in 5_000..5_010 {
         assert_eq!(
             store.find(hash(number)).await.unwrap(),

@@ -25,6 +25,7 @@
 //! has been told to anyone, and one that is gone was revoked by a caller who
 //! has had no answer yet.
 
+mod change;
 mod marker;
 mod open;
 mod record;
@@ -35,6 +36,7 @@ mod writer;
 use std::{
     fs::File,
     future, io,
+    ops::Bound,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -46,8 +48,12 @@ use ::sled::Db;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use self::change::EncodedChange;
 use self::writer::{Op, QUEUE, Reply, Reserve, Shared, Writer};
-use crate::store::{GrantStore, StoreError, StoreStats, Swept, TokenHash, TokenRecord};
+use crate::store::{
+    Store, StoreError, StoreStats, Swept, TokenHash, TokenRecord,
+    entry::{Change, Entry, EntryKey, Space},
+};
 
 /// How to open a [`SledStore`].
 #[derive(Clone, Debug)]
@@ -75,7 +81,7 @@ impl SledOptions {
     }
 }
 
-/// A [`GrantStore`] in a directory, for one process at a time.
+/// A [`Store`] in a directory, for one process at a time.
 ///
 /// Dropping it commits what is queued, and waits for that.
 pub struct SledStore {
@@ -150,9 +156,51 @@ impl SledStore {
             .map(|value| record::decode(&value).map_err(|reason| damage(&self.path, reason)))
             .transpose()
     }
+
+    fn read_entry(&self, key: EntryKey) -> Result<Option<Entry>, StoreError> {
+        let value = self
+            .db
+            .get(record::entry_key(key))
+            .map_err(|error| sled_error(&self.path, error))?;
+        value.map(|value| self.entry(&value)).transpose()
+    }
+
+    fn entry(&self, value: &[u8]) -> Result<Entry, StoreError> {
+        let (expires_at, bytes) =
+            record::decode_entry(value).map_err(|reason| damage(&self.path, reason))?;
+        Ok(Entry {
+            bytes: bytes.to_vec(),
+            expires_at,
+        })
+    }
+
+    fn read_entries(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<(EntryKey, Entry)>, StoreError> {
+        let prefix = record::entry_prefix(space, prefix);
+        let start = match after {
+            Some(id) => Bound::Excluded(record::entry_key(EntryKey { space, id }).to_vec()),
+            None => Bound::Included(prefix.clone()),
+        };
+        let mut found = Vec::new();
+        for item in self.db.range((start, Bound::Unbounded)).take(limit) {
+            let (key, value) = item.map_err(|error| sled_error(&self.path, error))?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            let id = record::entry_id(&key)
+                .ok_or_else(|| damage(&self.path, format!("a key of {} bytes", key.len())))?;
+            found.push((EntryKey { space, id }, self.entry(&value)?));
+        }
+        Ok(found)
+    }
 }
 
-impl GrantStore for SledStore {
+impl Store for SledStore {
     fn insert(
         &self,
         hash: TokenHash,
@@ -178,6 +226,29 @@ impl GrantStore for SledStore {
 
     fn consume(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<TokenRecord>, StoreError>> {
         Box::pin(self.write(move |reply| Op::Consume { hash, reply }))
+    }
+
+    fn find_entry(&self, key: EntryKey) -> BoxFuture<'_, Result<Option<Entry>, StoreError>> {
+        Box::pin(future::ready(self.read_entry(key)))
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<[u8; 32]>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(EntryKey, Entry)>, StoreError>> {
+        Box::pin(future::ready(
+            self.read_entries(space, prefix, after, limit),
+        ))
+    }
+
+    fn apply(&self, change: Change) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let change = EncodedChange::new(change)?;
+            self.write(|reply| Op::Change { change, reply }).await
+        })
     }
 
     fn sweep(&self, now: u64, limit: usize) -> BoxFuture<'_, Result<Swept, StoreError>> {

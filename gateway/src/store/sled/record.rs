@@ -1,18 +1,23 @@
 //! The bytes of keys and values.
 //!
-//! One tree, three kinds of key:
+//! One tree, five kinds of key:
 //!
 //! | key | value |
 //! |---|---|
 //! | `m` name | facts about the store itself |
 //! | `r` hash (32) | a version byte, then the record in postcard |
 //! | `x` minute (8) commit (8) part (2) | up to [`INDEX_PART`] hashes that expire by this minute |
+//! | `e` space (1) id (32) | a version byte, the expiry (8), then the entry's bytes |
+//! | `y` minute (8) space (1) id (32) | nothing; the entry expires by this minute |
 //!
 //! Numbers in keys are big-endian, so that the index sorts by time.
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{GrantId, StoreError, TokenHash, TokenKind, TokenRecord};
+use crate::store::{
+    GrantId, StoreError, TokenHash, TokenKind, TokenRecord,
+    entry::{Entry, EntryKey, Space},
+};
 
 /// Format of the whole store and version of its key layout.
 pub(super) const FORMAT: u16 = 1;
@@ -22,6 +27,8 @@ pub(super) const META_FORMAT: &[u8] = b"mformat";
 pub(super) const META_COMMIT: &[u8] = b"mcommit";
 /// Prefix of the expiry index.
 pub(super) const INDEX: &[u8] = b"x";
+/// Prefix of the expiry index of entries.
+pub(super) const ENTRY_INDEX: &[u8] = b"y";
 /// Most hashes in one index entry. It bounds the page of an entry and its
 /// neighbours well below the size at which sled moves a page to its own file.
 pub(super) const INDEX_PART: usize = 64;
@@ -97,6 +104,74 @@ pub(super) fn record_key(hash: TokenHash) -> [u8; 33] {
     let mut key = [b'r'; 33];
     key[1..].copy_from_slice(&hash.0);
     key
+}
+
+pub(super) fn entry_key(key: EntryKey) -> [u8; 34] {
+    let mut bytes = [b'e'; 34];
+    bytes[1] = key.space as u8;
+    bytes[2..].copy_from_slice(&key.id);
+    bytes
+}
+
+/// The part of an entry's key that all of a kind share, and a prefix of its id.
+pub(super) fn entry_prefix(space: Space, prefix: &[u8]) -> Vec<u8> {
+    [&[b'e', space as u8], prefix].concat()
+}
+
+/// The id in an entry's key.
+pub(super) fn entry_id(key: &[u8]) -> Option<[u8; 32]> {
+    key.get(2..)?.try_into().ok()
+}
+
+pub(super) fn encode_entry(entry: &Entry) -> Result<Vec<u8>, StoreError> {
+    let bytes = 9 + entry.bytes.len();
+    if bytes > RECORD_LIMIT {
+        return Err(StoreError::TooLarge {
+            bytes,
+            limit: RECORD_LIMIT,
+        });
+    }
+    let mut value = Vec::with_capacity(bytes);
+    value.push(RECORD_VERSION);
+    value.extend_from_slice(&entry.expires_at.to_be_bytes());
+    value.extend_from_slice(&entry.bytes);
+    Ok(value)
+}
+
+/// The expiry and the bytes of an entry, or what is wrong with it.
+pub(super) fn decode_entry(value: &[u8]) -> Result<(u64, &[u8]), String> {
+    match value.split_first() {
+        Some((&RECORD_VERSION, rest)) => match rest.split_first_chunk::<8>() {
+            Some((expires_at, bytes)) => Ok((u64::from_be_bytes(*expires_at), bytes)),
+            None => Err("an entry without expiry".into()),
+        },
+        Some((version, _)) => Err(format!(
+            "an entry of version {version}, expected at most {RECORD_VERSION}"
+        )),
+        None => Err("an empty entry".into()),
+    }
+}
+
+/// The index key of an entry that expires.
+pub(super) fn entry_index_key(bucket: u64, entry: &[u8; 34]) -> [u8; 42] {
+    let mut key = [b'y'; 42];
+    key[1..9].copy_from_slice(&bucket.to_be_bytes());
+    key[9..].copy_from_slice(&entry[1..]);
+    key
+}
+
+/// The first key of the index of entries *after* this bucket.
+pub(super) fn entry_index_end(bucket: u64) -> [u8; 9] {
+    let mut key = [b'y'; 9];
+    key[1..].copy_from_slice(&bucket.saturating_add(1).to_be_bytes());
+    key
+}
+
+/// The entry's key that stands in an index key.
+pub(super) fn indexed_entry(key: &[u8]) -> Option<[u8; 34]> {
+    let mut entry = [b'e'; 34];
+    entry[1..].copy_from_slice(key.get(9..).filter(|rest| rest.len() == 33)?);
+    Some(entry)
 }
 
 /// The minute by whose end everything in the bucket has expired.

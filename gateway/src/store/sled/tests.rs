@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{SledOptions, SledStore, marker::Marker, record::FORMAT};
 use crate::store::{
-    GrantStore, StoreError,
+    Store, StoreError,
     conformance::{self, NOW, hash, record},
 };
 
@@ -43,7 +43,7 @@ fn refused(path: &Path) -> StoreError {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sled_keeps_what_every_store_promises() {
     let dir = TempDir::new().unwrap();
-    conformance::all(async || Arc::new(open(dir.path()).unwrap()) as Arc<dyn GrantStore>).await;
+    conformance::all(async || Arc::new(open(dir.path()).unwrap()) as Arc<dyn Store>).await;
 }
 
 #[tokio::test]

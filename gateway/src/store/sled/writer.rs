@@ -31,7 +31,7 @@ use std::{
 use ::sled::Db;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{damage, marker::Marker, record};
+use super::{change::EncodedChange, damage, marker::Marker, record};
 use crate::store::{StoreError, Swept, TokenHash, TokenRecord};
 
 /// Most writes in one commit.
@@ -61,6 +61,10 @@ pub(super) enum Op {
     Consume {
         hash: TokenHash,
         reply: Reply<Option<TokenRecord>>,
+    },
+    Change {
+        change: EncodedChange,
+        reply: Reply<()>,
     },
     Sweep {
         now: u64,
@@ -141,6 +145,10 @@ impl Writer {
                 (Op::Insert { .. }, Err(full), _) | (_, _, Err(full)) => {
                     Outcome::Refused(full.clone())
                 }
+                (Op::Change { change, .. }, Err(full), _) if !change.only_removes => {
+                    Outcome::Refused(full.clone())
+                }
+                (Op::Change { change, .. }, ..) => self.change(change)?,
                 (Op::Insert { hash, value, .. }, ..) => self.insert(*hash, value)?,
                 (Op::Consume { hash, .. }, ..) => self.consume(*hash)?,
                 (Op::Sweep { now, limit, .. }, ..) => self.sweep(*now, *limit)?,
@@ -169,15 +177,21 @@ impl Writer {
     /// Enters the group's inserts into the expiry index.
     fn index(&self, group: &[Op], commit: u64) -> Result<(), StoreError> {
         let mut buckets = BTreeMap::<u64, Vec<u8>>::new();
+        let mut enter = |hash: &TokenHash, expires_at| {
+            let hashes = buckets.entry(record::bucket(expires_at)).or_default();
+            hashes.extend_from_slice(&hash.0);
+        };
         for op in group {
-            if let Op::Insert {
-                hash, expires_at, ..
-            } = op
-            {
-                buckets
-                    .entry(record::bucket(*expires_at))
-                    .or_default()
-                    .extend_from_slice(&hash.0);
+            match op {
+                Op::Insert {
+                    hash, expires_at, ..
+                } => enter(hash, *expires_at),
+                Op::Change { change, .. } => {
+                    for token in &change.tokens {
+                        enter(&token.hash, token.expires_at);
+                    }
+                }
+                Op::Consume { .. } | Op::Sweep { .. } => {}
             }
         }
         for (bucket, hashes) in buckets {
@@ -251,6 +265,9 @@ impl Writer {
             }
             self.sled(self.db.remove(key))?;
         }
+        if !swept.more {
+            entries += self.sweep_entries(now, left, &mut swept)?;
+        }
         let writes = swept.removed + entries;
         Ok(Outcome::Swept(swept, writes))
     }
@@ -269,7 +286,7 @@ impl Writer {
         Ok(expired)
     }
 
-    fn sled<T>(&self, result: ::sled::Result<T>) -> Result<T, StoreError> {
+    pub(super) fn sled<T>(&self, result: ::sled::Result<T>) -> Result<T, StoreError> {
         result.map_err(|error| super::sled_error(&self.path, error))
     }
 }
@@ -329,8 +346,10 @@ impl Reserve {
     }
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     Inserted,
+    /// So many writes of a change.
+    Changed(usize),
     Consumed(Option<TokenRecord>),
     Swept(Swept, usize),
     /// Taken out, but nobody can tell what it was.
@@ -344,7 +363,7 @@ impl Outcome {
         match self {
             Self::Inserted | Self::Unreadable(_) => 1,
             Self::Consumed(record) => usize::from(record.is_some()),
-            Self::Swept(_, writes) => *writes,
+            Self::Swept(_, writes) | Self::Changed(writes) => *writes,
             Self::Refused(_) => 0,
         }
     }
@@ -362,6 +381,7 @@ impl Answer {
             (op, Outcome::Refused(error) | Outcome::Unreadable(error)) => op.refuse(&error),
             (Op::Insert { reply, .. }, Outcome::Inserted) => drop(reply.send(Ok(()))),
             (Op::Consume { reply, .. }, Outcome::Consumed(record)) => drop(reply.send(Ok(record))),
+            (Op::Change { reply, .. }, Outcome::Changed(_)) => drop(reply.send(Ok(()))),
             (Op::Sweep { reply, .. }, Outcome::Swept(swept, _)) => drop(reply.send(Ok(swept))),
             (op, _) => op.refuse(&StoreError::Closed),
         }
@@ -373,6 +393,7 @@ impl Op {
         match self {
             Self::Insert { reply, .. } => drop(reply.send(Err(error.clone()))),
             Self::Consume { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Self::Change { reply, .. } => drop(reply.send(Err(error.clone()))),
             Self::Sweep { reply, .. } => drop(reply.send(Err(error.clone()))),
         }
     }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{open, options};
 use crate::store::{
-    GrantStore, StoreError,
+    Store, StoreError,
     conformance::{NOW, hash, record},
     sled::{SledOptions, SledStore},
 };
