@@ -45,6 +45,9 @@ pub struct GatewayConfig {
     /// The paths and shapes of the OAuth endpoints.
     #[serde(default = "default_surfaces")]
     pub surfaces: Vec<Surface>,
+    /// The pages for people: sign-in, consent, device codes, account.
+    #[serde(default)]
+    pub pages: Pages,
     /// Who may register applications.
     #[serde(default)]
     pub registration: Registration,
@@ -187,6 +190,18 @@ impl Default for Keys {
 pub enum Surface {
     /// The endpoints under the names that the RFCs give them.
     Standard(StandardSurface),
+    /// The endpoints as Flight Crew View names and shapes them.
+    Logbook(LogbookSurface),
+}
+
+impl Surface {
+    /// The path that all of its endpoints begin with.
+    pub fn base(&self) -> &str {
+        match self {
+            Self::Standard(standard) => &standard.base,
+            Self::Logbook(logbook) => &logbook.base,
+        }
+    }
 }
 
 /// The endpoints under the names that the RFCs give them.
@@ -195,11 +210,67 @@ pub enum Surface {
 pub struct StandardSurface {
     /// The path under which `/token`, `/revoke`, `/introspect` … live.
     pub base: String,
+    /// Who may revoke a token.
+    #[serde(default)]
+    pub revocation: Revocation,
+}
+
+/// Who may revoke a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Revocation {
+    /// The client that it was issued to (RFC 7009 section 2.1).
+    #[default]
+    Client,
+    /// Whoever has it, without any authentication (AF-41 to AF-43).
+    Bearer,
+}
+
+/// The endpoints as Flight Crew View names and shapes them (FCV-12 to FCV-58,
+/// FCV-101 to FCV-110).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogbookSurface {
+    /// The path under which `/logbookuserauth/`, `/api/token/` and
+    /// `/api/revokeToken/` live.
+    pub base: String,
+    /// A passkey that works always, for partners' tests (FCV-26).
+    #[serde(default)]
+    pub test_passkey: Option<TestPasskey>,
+}
+
+/// A passkey that works always, as a user of its own.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestPasskey {
+    /// What is typed: 8 letters and digits.
+    pub passkey: String,
+    /// Whom it stands for towards the API.
+    pub subject: String,
+    /// Life of a code that was obtained with it (FCV-29).
+    #[serde(default = "default_test_code_ttl")]
+    pub code_ttl: Period,
+}
+
+fn default_test_code_ttl() -> Period {
+    Period::hours(1)
+}
+
+/// The pages for people.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Pages {
+    /// The path under which `/sign-in`, `/device`, `/account` … live; empty:
+    /// at the root.
+    pub base: String,
+    /// The name at the head of each page; default: the issuer's host.
+    pub brand: Option<String>,
 }
 
 fn default_surfaces() -> Vec<Surface> {
     vec![Surface::Standard(StandardSurface {
         base: "/oauth".into(),
+        revocation: Revocation::Client,
     })]
 }
 
@@ -238,6 +309,31 @@ pub struct Scope {
     /// Nobody gets it yet (AF-21).
     #[serde(default)]
     pub reserved: bool,
+    /// What `/userinfo` tells about the user to who has it.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
+}
+
+/// Something that `/userinfo` tells about a user (AF-39).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claim {
+    /// A UUID.
+    Id,
+    /// The name that the user signs in with.
+    Username,
+    /// The user's own plan.
+    Plan,
+    /// Whether the user administers this installation.
+    IsAdmin,
+    /// Absent unless verified (AF-40).
+    Email,
+    /// Whether the address is known to be the user's.
+    EmailVerified,
+    /// Absent unless linked (AF-40).
+    GithubEmail,
+    /// Absent unless linked (AF-40).
+    DiscordUsername,
 }
 
 /// A token policy.
@@ -250,6 +346,13 @@ pub struct Profile {
     pub refresh: Refresh,
     /// Life of an authorization code.
     pub code_ttl: Period,
+    /// Life of a device code and its user code (RFC 8628).
+    pub device_code_ttl: Period,
+    /// Life of a passkey (FCV-22).
+    pub passkey_ttl: Period,
+    /// The status of `invalid_grant`: 400 by RFC 6749 section 5.2, 401 by
+    /// FCV-37.
+    pub invalid_grant_status: u16,
     /// Whether confidential clients must use PKCE; public ones always must.
     pub pkce: Pkce,
     /// What access tokens are.
@@ -264,6 +367,9 @@ impl Default for Profile {
             access_ttl: Period::hours(1),
             refresh: Refresh::default(),
             code_ttl: Period::minutes(5),
+            device_code_ttl: Period::minutes(10),
+            passkey_ttl: Period::minutes(10),
+            invalid_grant_status: 400,
             pkce: Pkce::Required,
             token_format: TokenFormat::Opaque,
             client_auth: vec![ClientAuth::Basic, ClientAuth::Post],
@@ -279,6 +385,8 @@ pub struct Refresh {
     pub rotation: Rotation,
     /// Life of a refresh token.
     pub ttl: Period,
+    /// Whether each successor begins a life of its own.
+    pub lifetime: Lifetime,
     /// For `grace`: how long a used refresh token still works.
     pub window: Option<Period>,
     /// Within it a retry by the same client gets the same successor.
@@ -290,10 +398,21 @@ impl Default for Refresh {
         Self {
             rotation: Rotation::SingleUse,
             ttl: Period::days(90),
+            lifetime: Lifetime::Sliding,
             window: None,
             retry_window: None,
         }
     }
+}
+
+/// From when the life of a refresh token counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Lifetime {
+    /// From when it was issued.
+    Sliding,
+    /// From when the first of its chain was issued.
+    Absolute,
 }
 
 /// How a used refresh token is treated.

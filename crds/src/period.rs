@@ -9,13 +9,13 @@ pub const PATTERN: &str = "^[1-9][0-9]{0,8}(ms|s|m|h|d|w)$";
 
 /// A positive length of time: a whole number and one unit of `ms`, `s`, `m`,
 /// `h`, `d` (24 hours) or `w` (7 days).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Period {
     count: u32,
     unit: Unit,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Unit {
     Millisecond,
     Second,

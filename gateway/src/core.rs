@@ -48,7 +48,7 @@ impl Core {
         }))
     }
 
-    /// Forgets the tokens that died since the last look.
+    /// Forgets the tokens and grants that died since the last look.
     pub(crate) fn hear_revocations(&self) {
         let heard = self.heard.get();
         if self.shared.revocations.published() == heard {
@@ -58,7 +58,7 @@ impl Core {
         self.heard.set(published);
         let mut callers = self.callers.borrow_mut();
         match news {
-            News::Tokens(tokens) => tokens.into_iter().for_each(|token| callers.revoke(token)),
+            News::Dead(dead) => dead.into_iter().for_each(|dead| callers.revoke(dead)),
             News::TooMany => callers.clear(),
         }
     }

@@ -33,6 +33,8 @@ pub struct Gateway {
     pub config: Arc<GatewayConfig>,
     /// The issuer identifier as it appears everywhere.
     pub issuer: String,
+    /// Where users type the code of a device (RFC 8628 section 3.3).
+    pub verification_uri: String,
     /// The scopes that exist.
     pub catalogue: Arc<Catalogue>,
     /// Which path leads where.
@@ -96,6 +98,7 @@ impl Gateway {
                 .collect(),
         );
         Ok(Arc::new(Self {
+            verification_uri: format!("{}{}/device", metadata::origin(&issuer), config.pages.base),
             metadata: metadata::document(&config, &catalogue, &issuer),
             registry: ArcSwap::default(),
             rejected_documents: Mutex::default(),

@@ -32,20 +32,60 @@ pub fn token(prefix: &str, rng: &dyn Rng) -> Result<Secret<String>, NoRandomness
     Ok(Secret::new(text))
 }
 
+/// The token that follows from `source`, always the same under one pepper, so
+/// that who lost an answer can be given it once more. Nobody without the pepper
+/// can tell that the two belong together.
+pub fn successor(prefix: &str, pepper: &Pepper, purpose: &str, source: &[u8]) -> Secret<String> {
+    let mut text = String::with_capacity(prefix.len() + RANDOM_LEN + CHECK_LEN);
+    text.push_str(prefix);
+    let mut left = RANDOM_LEN;
+    let mut block = 0_u32;
+    while left > 0 {
+        let mut bytes = pepper.id(purpose, &[source, &block.to_be_bytes()]);
+        left -= push_base62(&mut text, left, &bytes);
+        zeroize::Zeroize::zeroize(&mut bytes);
+        block += 1;
+    }
+    let check = checksum(text.as_bytes());
+    text.extend(check.iter().map(|byte| char::from(*byte)));
+    Secret::new(text)
+}
+
 /// Appends `count` characters of base62, each of the 62 equally likely.
 fn push_random(text: &mut String, count: usize, rng: &dyn Rng) -> Result<(), NoRandomness> {
     let mut left = count;
     let mut bytes = [0_u8; 64];
     while left > 0 {
         rng.fill(&mut bytes)?;
-        // 248 = 4 × 62: larger bytes would favour the alphabet's beginning.
-        for byte in bytes.iter().filter(|byte| **byte < 248).take(left) {
-            text.push(char::from(ALPHABET[usize::from(byte % 62)]));
-            left -= 1;
-        }
+        left -= push_base62(text, left, &bytes);
     }
     zeroize::Zeroize::zeroize(&mut bytes);
     Ok(())
+}
+
+/// Appends what these bytes give, at most `most` characters; how many.
+fn push_base62(text: &mut String, most: usize, bytes: &[u8]) -> usize {
+    // 248 = 4 × 62: larger bytes would favour the alphabet's beginning.
+    let fair = bytes.iter().filter(|byte| **byte < 248).take(most);
+    fair.map(|byte| text.push(char::from(ALPHABET[usize::from(byte % 62)])))
+        .count()
+}
+
+/// Characters from `alphabet`, each equally likely; for codes that people type.
+pub fn typed(alphabet: &[u8], count: usize, rng: &dyn Rng) -> Result<Secret<String>, NoRandomness> {
+    let fair = 256 - 256 % alphabet.len();
+    let mut text = String::with_capacity(count);
+    let mut bytes = [0_u8; 32];
+    while text.len() < count {
+        rng.fill(&mut bytes)?;
+        let left = count - text.len();
+        let bytes = bytes.iter().map(|byte| usize::from(*byte));
+        for byte in bytes.filter(|byte| *byte < fair).take(left) {
+            text.push(char::from(alphabet[byte % alphabet.len()]));
+        }
+    }
+    zeroize::Zeroize::zeroize(&mut bytes);
+    Ok(Secret::new(text))
 }
 
 /// Whether `token` starts with `prefix`, has the right length and alphabet, and
@@ -98,6 +138,18 @@ impl Pepper {
         self.mac(b"flightgate pepper fingerprint")
     }
 
+    /// An id that says nothing to who has no pepper. Each domain has ids of its
+    /// own, and the parts cannot run into each other.
+    pub fn id(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(b"flightgate ");
+        for part in [domain.as_bytes()].iter().chain(parts) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
     fn mac(&self, bytes: &[u8]) -> [u8; 32] {
         self.0
             .clone()
@@ -126,6 +178,50 @@ mod tests {
             assert!(is_well_formed(token.as_bytes(), "fg_at_"));
             assert!(!is_well_formed(token.as_bytes(), "fg_rt_"));
         }
+    }
+
+    #[test]
+    fn a_successor_is_always_the_same_and_looks_like_any_token() {
+        let pepper = |seed| Pepper::new(&[seed; 32]);
+        let token = |seed, purpose, source: &[u8]| {
+            successor("fg_rt_", &pepper(seed), purpose, source)
+                .expose()
+                .clone()
+        };
+        let one = token(1, "refresh", b"a");
+        assert!(is_well_formed(one.as_bytes(), "fg_rt_"));
+        assert_eq!(one, token(1, "refresh", b"a"));
+        for other in [
+            token(2, "refresh", b"a"),
+            token(1, "access", b"a"),
+            token(1, "refresh", b"b"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn the_parts_of_an_id_do_not_run_into_each_other() {
+        let pepper = Pepper::new(&[1; 32]);
+        assert_ne!(
+            pepper.id("x", &[b"ab", b"c"]),
+            pepper.id("x", &[b"a", b"bc"])
+        );
+        assert_ne!(pepper.id("x", &[b"y"]), pepper.id("xy", &[]));
+    }
+
+    #[test]
+    fn what_people_type_comes_from_the_alphabet() {
+        let text = typed(b"ABC", 3_000, &System).unwrap();
+        for letter in ['A', 'B', 'C'] {
+            let count = text
+                .expose()
+                .chars()
+                .filter(|found| *found == letter)
+                .count();
+            assert!((800..1_200).contains(&count), "{letter}: {count}");
+        }
+        assert_eq!(text.expose().len(), 3_000);
     }
 
     #[test]

@@ -1,10 +1,19 @@
-//! The OAuth endpoints: RFC 6749, 7009, 7662 and 8414.
+//! The OAuth endpoints: RFC 6749, 7009, 7636, 7662, 8414, 8628 and 9207.
 
+pub mod authorize;
 pub mod client;
+pub mod code;
+pub mod device;
 pub mod error;
 pub mod form;
+pub mod grant;
 pub mod introspect;
+mod issue;
 pub mod metadata;
+pub mod passkey;
+pub mod pkce;
+pub mod redirect;
+pub mod refresh;
 pub mod revoke;
 pub mod token;
 
@@ -15,6 +24,7 @@ use serde::Serialize;
 use crate::{body::Body, core::Core, surface::Endpoint};
 
 use error::Error;
+use token::Shape;
 
 /// What an endpoint of the form-encoded kind gets.
 pub(crate) struct Call<'a> {
@@ -25,9 +35,13 @@ pub(crate) struct Call<'a> {
 /// The answer of one of the gateway's own endpoints.
 pub(crate) async fn answer(core: &Core, endpoint: Endpoint, call: Call<'_>) -> Response<Body> {
     let answer = match endpoint {
-        Endpoint::Token => token::answer(core, &call).await,
+        Endpoint::Token => token::answer(core, &call, Shape::Standard).await,
+        Endpoint::LogbookToken => token::answer(core, &call, Shape::Logbook).await,
+        Endpoint::DeviceAuthorization => device::answer(core, &call).await,
         Endpoint::Introspect => introspect::answer(core, &call).await,
         Endpoint::Revoke => revoke::answer(core, &call).await,
+        Endpoint::RevokeByBearer => revoke::answer_bearer(core, &call).await,
+        Endpoint::LogbookRevoke => revoke::answer_logbook(core, &call).await,
         Endpoint::Metadata => Ok(public_json(core.shared.metadata.clone())),
         Endpoint::Jwks => Ok(public_json(core.shared.keys.signer.jwks())),
     };

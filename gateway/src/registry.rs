@@ -27,8 +27,16 @@ pub struct Client {
     pub id: String,
     /// The name that people see.
     pub display_name: String,
+    /// One sentence about it.
+    pub description: Option<String>,
+    /// Where people find out more.
+    pub homepage_url: Option<String>,
+    /// Its picture.
+    pub logo_url: Option<String>,
     /// Whether it can keep a secret.
     pub client_type: ClientType,
+    /// Where its users are sent back to.
+    pub redirect_uris: Vec<String>,
     /// The grants it may use.
     pub grant_types: Vec<GrantType>,
     /// The scopes it may ask for.
@@ -198,6 +206,10 @@ impl Client {
             secrets: application.secrets.iter().map(Credential::from).collect(),
             id: application.client_id,
             display_name: application.display_name,
+            description: application.description,
+            homepage_url: application.homepage_url,
+            logo_url: application.logo_url,
+            redirect_uris: application.redirect_uris,
             client_type: application.client_type,
             grant_types: application.grant_types,
             profile: Arc::new(profile.clone()),
@@ -266,6 +278,10 @@ mod tests {
         Client {
             id: "a".into(),
             display_name: "A".into(),
+            description: None,
+            homepage_url: None,
+            logo_url: None,
+            redirect_uris: vec![],
             client_type: ClientType::Confidential,
             grant_types: vec![],
             scopes: ScopeSet::EMPTY,

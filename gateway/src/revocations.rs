@@ -1,5 +1,5 @@
-//! Tells every data-plane thread which tokens died, before the one who asked
-//! for it hears that they did.
+//! Tells every data-plane thread which tokens and grants died, before the one
+//! who asked for it hears that they did.
 //!
 //! A thread looks at one number per request. When that number has moved, it
 //! reads the news and forgets the tokens in it. Whoever revokes publishes after
@@ -14,23 +14,32 @@ use std::{
     },
 };
 
-use crate::store::TokenHash;
+use crate::store::{GrantId, TokenHash};
 
 /// News that are kept; a thread that missed more forgets everything.
 const KEPT: usize = 4_096;
 
-/// The news of dead tokens.
+/// What died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dead {
+    /// One token.
+    Token(TokenHash),
+    /// All tokens of a grant.
+    Grant(GrantId),
+}
+
+/// The news of the dead.
 #[derive(Debug, Default)]
 pub struct Revocations {
     published: AtomicU64,
-    recent: Mutex<VecDeque<TokenHash>>,
+    recent: Mutex<VecDeque<Dead>>,
 }
 
 /// What a reader missed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum News {
-    /// These tokens died.
-    Tokens(Vec<TokenHash>),
+    /// These died.
+    Dead(Vec<Dead>),
     /// More died than are still known by name.
     TooMany,
 }
@@ -41,10 +50,10 @@ impl Revocations {
         self.published.load(Ordering::Acquire)
     }
 
-    /// Announces that a token died.
-    pub fn publish(&self, token: TokenHash) {
+    /// Announces a death.
+    pub fn publish(&self, dead: Dead) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.push_back(token);
+        recent.push_back(dead);
         if recent.len() > KEPT {
             recent.pop_front();
         }
@@ -58,7 +67,7 @@ impl Revocations {
         let missed = usize::try_from(published - seen).unwrap_or(usize::MAX);
         match recent.len().checked_sub(missed) {
             Some(start) => (
-                News::Tokens(recent.range(start..).copied().collect()),
+                News::Dead(recent.range(start..).copied().collect()),
                 published,
             ),
             None => (News::TooMany, published),
@@ -70,30 +79,28 @@ impl Revocations {
 mod tests {
     use super::*;
 
+    fn token(byte: u8) -> Dead {
+        Dead::Token(TokenHash([byte; 32]))
+    }
+
     #[test]
     fn a_reader_gets_what_it_missed_and_nothing_twice() {
         let revocations = Revocations::default();
-        revocations.publish(TokenHash([1; 32]));
-        revocations.publish(TokenHash([2; 32]));
+        revocations.publish(token(1));
+        revocations.publish(token(2));
         let (news, seen) = revocations.since(0);
-        assert_eq!(
-            news,
-            News::Tokens(vec![TokenHash([1; 32]), TokenHash([2; 32])])
-        );
-        revocations.publish(TokenHash([3; 32]));
-        assert_eq!(
-            revocations.since(seen),
-            (News::Tokens(vec![TokenHash([3; 32])]), 3)
-        );
+        assert_eq!(news, News::Dead(vec![token(1), token(2)]));
+        revocations.publish(token(3));
+        assert_eq!(revocations.since(seen), (News::Dead(vec![token(3)]), 3));
     }
 
     #[test]
     fn a_reader_that_missed_too_many_is_told_so() {
         let revocations = Revocations::default();
         for _ in 0..=KEPT {
-            revocations.publish(TokenHash([0; 32]));
+            revocations.publish(token(0));
         }
         assert_eq!(revocations.since(0).0, News::TooMany);
-        assert!(matches!(revocations.since(1).0, News::Tokens(tokens) if tokens.len() == KEPT));
+        assert!(matches!(revocations.since(1).0, News::Dead(dead) if dead.len() == KEPT));
     }
 }

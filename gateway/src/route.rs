@@ -6,7 +6,7 @@ use http::{HeaderValue, Method};
 
 use crate::{
     scopes::{Catalogue, ScopeSet},
-    surface::{Endpoint, standard},
+    surface::{self, Endpoint},
 };
 
 /// The table of all paths.
@@ -93,7 +93,7 @@ impl Router {
     /// The table of a configuration that was checked.
     pub fn new(config: &GatewayConfig, catalogue: &Catalogue) -> Result<Self, RouteError> {
         let mut router = Self::default();
-        for (path, method, endpoint) in standard::endpoints(config) {
+        for (path, method, endpoint) in surface::endpoints(config) {
             router.add(&path, method, Target::Endpoint(endpoint))?;
         }
         for route in &config.routes {

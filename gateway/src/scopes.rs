@@ -23,6 +23,12 @@ impl ScopeSet {
         Self(self.0 & other.0)
     }
 
+    /// The scopes that are in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The scopes of this set that are not in `other`.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
@@ -73,6 +79,16 @@ impl Catalogue {
     /// The names, in order.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Scopes that only an administrator can grant (FT-10).
+    pub fn admin_only(&self) -> ScopeSet {
+        self.admin_only
+    }
+
+    /// Scopes that nobody gets yet (AF-21).
+    pub fn reserved(&self) -> ScopeSet {
+        self.reserved
     }
 
     /// Scopes that no client gets on its own account.

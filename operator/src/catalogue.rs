@@ -45,12 +45,13 @@ impl Catalogue {
 
     /// The token endpoint of the first surface.
     pub fn token_endpoint(&self) -> String {
-        let base = self.config.surfaces.first().map_or("/oauth", |surface| {
-            let Surface::Standard(standard) = surface;
-            standard.base.as_str()
-        });
+        let path = match self.config.surfaces.first() {
+            Some(Surface::Standard(standard)) => format!("{}/token", standard.base),
+            Some(Surface::Logbook(logbook)) => format!("{}/api/token/", logbook.base),
+            None => "/oauth/token".to_owned(),
+        };
         let mut url = self.issuer_url();
-        url.set_path(&format!("{base}/token"));
+        url.set_path(&path);
         url.into()
     }
 

@@ -125,11 +125,12 @@ fn surfaces(config: &GatewayConfig, problems: &mut Problems) {
     }
     let mut seen = HashSet::new();
     for (i, surface) in config.surfaces.iter().enumerate() {
-        let Surface::Standard(standard) = surface;
-        let base = &standard.base;
-        let path = format!("surfaces[{i}].standard.base");
-        if !base.starts_with('/') || base.ends_with('/') || base.contains(['{', '?', '#', '*', ' '])
-        {
+        let (kind, base) = match surface {
+            Surface::Standard(standard) => ("standard", &standard.base),
+            Surface::Logbook(logbook) => ("logbook", &logbook.base),
+        };
+        let path = format!("surfaces[{i}].{kind}.base");
+        if !base.starts_with('/') || !is_base(base) {
             problems.push(
                 &path,
                 format!("`{base}`: expected a path such as /api/oauth, without a slash at its end"),
@@ -141,7 +142,37 @@ fn surfaces(config: &GatewayConfig, problems: &mut Problems) {
                 format!("`{base}` is already taken by another surface"),
             );
         }
+        if let Surface::Logbook(logbook) = surface
+            && let Some(test) = &logbook.test_passkey
+        {
+            let path = format!("surfaces[{i}].logbook.testPasskey");
+            if test.passkey.len() != 8 || !test.passkey.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                problems.push(
+                    format!("{path}.passkey"),
+                    "expected 8 letters and digits, such as TEST1234",
+                );
+            }
+            if test.subject.is_empty() || test.subject.len() > 256 {
+                problems.push(format!("{path}.subject"), "expected 1 to 256 characters");
+            }
+        }
     }
+    if !is_base(&config.pages.base) {
+        problems.push(
+            "pages.base",
+            format!(
+                "`{}`: expected nothing, or a path such as /id, without a slash at its end",
+                config.pages.base
+            ),
+        );
+    }
+}
+
+/// Whether endpoints can stand below this path.
+fn is_base(base: &str) -> bool {
+    (base.is_empty() || base.starts_with('/'))
+        && !base.ends_with('/')
+        && !base.contains(['{', '}', '?', '#', '*', ' ', '%', '\\'])
 }
 
 fn scopes(config: &GatewayConfig, problems: &mut Problems) {
@@ -191,6 +222,26 @@ fn profiles(config: &GatewayConfig, problems: &mut Problems) {
         }
         if profile.access_ttl.as_secs() == 0 {
             problems.push(format!("{path}.accessTtl"), "shorter than one second");
+        }
+        if let Some(retry) = refresh.retry_window {
+            if refresh.rotation != Rotation::SingleUse {
+                problems.push(
+                    format!("{path}.refresh.retryWindow"),
+                    "only `rotation: singleUse` has a retryWindow",
+                );
+            }
+            if retry.duration() > profile.access_ttl.duration() {
+                problems.push(
+                    format!("{path}.refresh.retryWindow"),
+                    "longer than accessTtl: a retry gets the same tokens, and they must still be good",
+                );
+            }
+        }
+        if !matches!(profile.invalid_grant_status, 400 | 401) {
+            problems.push(
+                format!("{path}.invalidGrantStatus"),
+                format!("{}: expected 400 or 401", profile.invalid_grant_status),
+            );
         }
         if profile.client_auth.is_empty() {
             problems.push(

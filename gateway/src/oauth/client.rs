@@ -10,8 +10,28 @@ use zeroize::Zeroizing;
 use super::{error::Error, form::Form};
 use crate::{core::Core, registry::Client};
 
-/// Authenticates the client of a request. Public clients have nothing to
-/// authenticate with, and no endpoint of this version is for them.
+/// Who the client is: by its secret, or by its bare `client_id` if it is a
+/// public one, which has none (RFC 6749 section 3.2.1).
+pub(crate) fn identify(
+    core: &Core,
+    headers: &HeaderMap,
+    form: &Form<'_>,
+) -> Result<Arc<Client>, Error> {
+    let has_secret =
+        headers.contains_key(header::AUTHORIZATION) || form.optional("client_secret").is_some();
+    if has_secret {
+        return authenticate(core, headers, form);
+    }
+    let registry = core.shared.registry.load();
+    let client = form
+        .optional("client_id")
+        .and_then(|id| registry.client(id));
+    let client = client.filter(|client| client.client_type == ClientType::Public);
+    client.cloned().ok_or_else(|| Error::client(false))
+}
+
+/// Authenticates the client of a request. A public client has nothing to
+/// authenticate with.
 pub(crate) fn authenticate(
     core: &Core,
     headers: &HeaderMap,

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::no_store;
-use crate::{body::Body, clock::NoRandomness, store::StoreError};
+use crate::{body::Body, clock::NoRandomness, registry::Client, store::StoreError};
 
 /// An error answer.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ enum Kind {
     InvalidRequest,
     TooLarge,
     InvalidClient { by_header: bool },
+    InvalidGrant { status: StatusCode },
+    Device(&'static str),
     UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedTokenType,
@@ -61,6 +63,26 @@ impl Error {
         }
     }
 
+    /// A code or token that is not to be had, with the status that the client's
+    /// profile has for it (FCV-37, WF-51).
+    pub fn grant(client: &Client, description: impl Into<Cow<'static, str>>) -> Self {
+        let status = StatusCode::from_u16(client.profile.invalid_grant_status);
+        Self {
+            kind: Kind::InvalidGrant {
+                status: status.unwrap_or(StatusCode::BAD_REQUEST),
+            },
+            description: description.into(),
+        }
+    }
+
+    /// What a device is told while it waits (RFC 8628 section 3.5).
+    pub fn device(code: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind: Kind::Device(code),
+            description: description.into(),
+        }
+    }
+
     /// The client may not do this.
     pub fn unauthorized(description: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -73,7 +95,7 @@ impl Error {
     pub fn grant_type() -> Self {
         Self {
             kind: Kind::UnsupportedGrantType,
-            description: "expected grant_type=client_credentials".into(),
+            description: "expected grant_type=authorization_code, refresh_token, client_credentials or urn:ietf:params:oauth:grant-type:device_code".into(),
         }
     }
 
@@ -115,6 +137,8 @@ impl Error {
         match self.kind {
             Kind::InvalidRequest | Kind::TooLarge => "invalid_request",
             Kind::InvalidClient { .. } => "invalid_client",
+            Kind::InvalidGrant { .. } => "invalid_grant",
+            Kind::Device(code) => code,
             Kind::UnauthorizedClient => "unauthorized_client",
             Kind::UnsupportedGrantType => "unsupported_grant_type",
             Kind::UnsupportedTokenType => "unsupported_token_type",
@@ -125,9 +149,14 @@ impl Error {
     }
 
     /// Every code.
-    pub const CODES: [&'static str; 8] = [
+    pub const CODES: [&'static str; 13] = [
         "invalid_request",
         "invalid_client",
+        "invalid_grant",
+        "authorization_pending",
+        "slow_down",
+        "access_denied",
+        "expired_token",
         "unauthorized_client",
         "unsupported_grant_type",
         "unsupported_token_type",
@@ -139,6 +168,7 @@ impl Error {
     const fn status(&self) -> StatusCode {
         match self.kind {
             Kind::InvalidClient { .. } => StatusCode::UNAUTHORIZED,
+            Kind::InvalidGrant { status } => status,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Server => StatusCode::INTERNAL_SERVER_ERROR,
@@ -171,6 +201,12 @@ impl Error {
                 if let Ok(challenge) = HeaderValue::from_str(&challenge) {
                     headers.insert(header::WWW_AUTHENTICATE, challenge);
                 }
+            }
+            // The client is who it says; what it brought is not good.
+            Kind::InvalidGrant { status } if status == StatusCode::UNAUTHORIZED => {
+                let challenge =
+                    HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
             Kind::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

@@ -6,12 +6,19 @@
 use http::Response;
 use serde::Serialize;
 
-use super::{Call, client, error::Error, form::Form, private_json};
+use super::{
+    Call, client,
+    error::Error,
+    form::Form,
+    grant, private_json,
+    refresh::{self, Refresh},
+};
 use crate::{
     body::Body,
     core::Core,
+    gateway::Gateway,
     mint,
-    store::{TokenKind, TokenRecord},
+    store::{GrantId, TokenKind, TokenRecord},
 };
 
 /// The answer about a live token (RFC 7662 section 2.2).
@@ -21,7 +28,8 @@ struct Live<'a> {
     scope: &'a str,
     client_id: &'a str,
     sub: &'a str,
-    token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
     iat: u64,
     exp: u64,
     iss: &'a str,
@@ -37,38 +45,83 @@ struct Dead {
 pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body>, Error> {
     let form = Form::parse(call.headers, &call.body)?;
     let client = client::authenticate(core, call.headers, &form)?;
-    let token = form.required("token")?.as_bytes();
-    match live(core, token).await? {
-        Some(record) if record.client == client.id => {
-            let catalogue = &core.shared.catalogue;
-            let scopes = catalogue
-                .set(record.scopes.iter().map(String::as_str))
-                .and(client.scopes);
-            private_json(&Live {
-                active: true,
-                scope: &catalogue.join(scopes),
-                client_id: &record.client,
-                sub: &record.subject,
-                token_type: "Bearer",
-                iat: record.issued_at,
-                exp: record.expires_at,
-                iss: &core.shared.issuer,
-            })
-        }
-        _ => private_json(&Dead { active: false }),
+    let token = form.required("token")?;
+    let gateway = &core.shared;
+    let catalogue = &gateway.catalogue;
+    let scope = |names: &[String]| {
+        let scopes = catalogue.set(names.iter().map(String::as_str));
+        catalogue.join(scopes.and(client.scopes))
+    };
+    if let Some(record) = live(gateway, token.as_bytes()).await?
+        && record.client == client.id
+    {
+        return private_json(&Live {
+            active: true,
+            scope: &scope(&record.scopes),
+            client_id: &record.client,
+            sub: &record.subject,
+            token_type: Some("Bearer"),
+            iat: record.issued_at,
+            exp: record.expires_at,
+            iss: &gateway.issuer,
+        });
     }
+    if let Some(refresh) = live_refresh(gateway, token).await?
+        && refresh.client == client.id
+    {
+        return private_json(&Live {
+            active: true,
+            scope: &scope(&refresh.scopes),
+            client_id: &refresh.client,
+            sub: &refresh.subject,
+            token_type: None,
+            iat: refresh.issued_at,
+            exp: refresh.expires_at,
+            iss: &gateway.issuer,
+        });
+    }
+    private_json(&Dead { active: false })
 }
 
-/// The record of an access token that has not expired.
-pub(super) async fn live(core: &Core, token: &[u8]) -> Result<Option<TokenRecord>, Error> {
-    if !mint::is_well_formed(token, &core.shared.config.prefixes.access) {
+/// The record of an access token that is good.
+pub(super) async fn live(gateway: &Gateway, token: &[u8]) -> Result<Option<TokenRecord>, Error> {
+    if !mint::is_well_formed(token, &gateway.config.prefixes.access) {
         return Ok(None);
     }
-    let record = core
-        .shared
-        .store
-        .find(core.shared.keys.pepper.hash(token))
-        .await?;
-    let now = core.shared.clock.now();
-    Ok(record.filter(|record| record.kind == TokenKind::Access && now < record.expires_at))
+    let record = gateway.store.find(gateway.keys.pepper.hash(token)).await?;
+    let now = gateway.clock.now();
+    let Some(record) = record.filter(|record| now < record.expires_at) else {
+        return Ok(None);
+    };
+    let is_good = match record.kind {
+        TokenKind::Access => true,
+        TokenKind::Delegated => {
+            is_granted(gateway, &record.subject, &record.client, record.grant).await?
+        }
+    };
+    Ok(is_good.then_some(record))
+}
+
+/// A refresh token that is good, and was not used.
+async fn live_refresh(gateway: &Gateway, token: &str) -> Result<Option<Refresh>, Error> {
+    let now = gateway.clock.now();
+    let found = refresh::find(gateway, token)
+        .await?
+        .map(|found| found.value);
+    let found = found.filter(|refresh| refresh.used_at.is_none() && now < refresh.expires_at);
+    let Some(found) = found else {
+        return Ok(None);
+    };
+    let is_good = is_granted(gateway, &found.subject, &found.client, found.grant).await?;
+    Ok(is_good.then_some(found))
+}
+
+async fn is_granted(
+    gateway: &Gateway,
+    subject: &str,
+    client: &str,
+    grant: GrantId,
+) -> Result<bool, Error> {
+    let found = grant::in_force(gateway, subject, client, grant).await?;
+    Ok(found.is_some())
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use crds::contract::GrantType;
+use crds::contract::{ClientType, GrantType};
 use http::Response;
 use serde::Serialize;
 
-use super::{Call, client, error::Error, form::Form, private_json};
+use super::{
+    Call, client, code, device, error::Error, form::Form, issue::Tokens, private_json, refresh,
+};
 use crate::{
     body::Body,
     core::Core,
@@ -22,17 +24,52 @@ struct Issued<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: u64,
-    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
+
+/// Which members an answer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// With `scope`.
+    Standard,
+    /// Without it (FCV-36).
+    Logbook,
 }
 
 /// Answers a token request.
-pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body>, Error> {
+pub(super) async fn answer(
+    core: &Core,
+    call: &Call<'_>,
+    shape: Shape,
+) -> Result<Response<Body>, Error> {
     let form = Form::parse(call.headers, &call.body)?;
-    let client = client::authenticate(core, call.headers, &form)?;
-    match form.required("grant_type")? {
-        "client_credentials" => client_credentials(core, &client, &form).await,
-        _ => Err(Error::grant_type()),
-    }
+    let client = client::identify(core, call.headers, &form)?;
+    let gateway = &core.shared;
+    let tokens = match form.required("grant_type")? {
+        "client_credentials" => return client_credentials(core, &client, &form, shape).await,
+        "authorization_code" => code::exchange(gateway, &client, &form).await?,
+        "refresh_token" => refresh::exchange(gateway, &client, &form).await?,
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            device::exchange(gateway, &client, &form).await?
+        }
+        _ => return Err(Error::grant_type()),
+    };
+    core.metrics.token_issued();
+    respond(core, &tokens, shape)
+}
+
+fn respond(core: &Core, tokens: &Tokens, shape: Shape) -> Result<Response<Body>, Error> {
+    let scope = core.shared.catalogue.join(tokens.scopes);
+    private_json(&Issued {
+        access_token: tokens.access.expose(),
+        token_type: "Bearer",
+        expires_in: tokens.expires_in,
+        refresh_token: tokens.refresh.as_ref().map(|token| token.expose().as_str()),
+        scope: (shape == Shape::Standard).then_some(&scope),
+    })
 }
 
 /// RFC 6749 section 4.4: the client acts on its own account (WF-6).
@@ -40,8 +77,10 @@ async fn client_credentials(
     core: &Core,
     client: &Arc<Client>,
     form: &Form<'_>,
+    shape: Shape,
 ) -> Result<Response<Body>, Error> {
-    if !client.may_use(GrantType::ClientCredentials) {
+    let is_public = client.client_type == ClientType::Public;
+    if is_public || !client.may_use(GrantType::ClientCredentials) {
         return Err(Error::unauthorized(
             "this client may not use the grant client_credentials",
         ));
@@ -70,12 +109,13 @@ async fn client_credentials(
         )
         .await?;
     core.metrics.token_issued();
-    private_json(&Issued {
-        access_token: token.expose(),
-        token_type: "Bearer",
+    let tokens = Tokens {
+        access: token,
         expires_in,
-        scope: &catalogue.join(scopes),
-    })
+        refresh: None,
+        scopes,
+    };
+    respond(core, &tokens, shape)
 }
 
 /// The scopes that a client gets on its own account: those it asked for, or all

@@ -18,9 +18,11 @@ use crate::{
     clock::UnixSeconds,
     core::Core,
     identity::{Claims, LIFETIME, SignerError},
+    oauth::grant,
     registry::{ApiKey, Registry},
+    revocations::Dead,
     scopes::ScopeSet,
-    store::{TokenHash, TokenKind, TokenRecord},
+    store::{GrantId, TokenHash, TokenKind, TokenRecord},
 };
 
 /// Callers that a thread remembers, at the most.
@@ -83,8 +85,14 @@ async fn credential(core: &Core, hash: TokenHash, token: &[u8]) -> Result<Creden
             .find(hash)
             .await?
             .ok_or(Refusal::InvalidToken)?;
-        if record.kind != TokenKind::Access {
-            return Err(Refusal::InvalidToken);
+        match record.kind {
+            TokenKind::Access => {}
+            // A token that acts for somebody is worth what that consent is.
+            TokenKind::Delegated => {
+                let (subject, client) = (&record.subject, &record.client);
+                let grant = grant::in_force(&core.shared, subject, client, record.grant).await?;
+                grant.ok_or(Refusal::InvalidToken)?;
+            }
         }
         let scopes = core
             .shared
@@ -109,6 +117,10 @@ impl Caller {
             standing: Cell::new(None),
             identity: RefCell::new(None),
         }
+    }
+
+    fn is_of(&self, grant: GrantId) -> bool {
+        matches!(&self.credential, Credential::Token { record, .. } if record.grant == grant)
     }
 
     /// Whether it must be looked up again.
@@ -259,13 +271,21 @@ impl Callers {
         self.young.insert(token, caller);
     }
 
-    /// Forgets a token that died, wherever its caller is still held.
-    pub(crate) fn revoke(&mut self, token: TokenHash) {
-        for caller in [self.young.remove(&token), self.old.remove(&token)]
-            .into_iter()
-            .flatten()
-        {
-            caller.stale.set(true);
+    /// Forgets who died, wherever the caller is still held.
+    pub(crate) fn revoke(&mut self, dead: Dead) {
+        for callers in [&mut self.young, &mut self.old] {
+            match dead {
+                Dead::Token(token) => {
+                    if let Some(caller) = callers.remove(&token) {
+                        caller.stale.set(true);
+                    }
+                }
+                Dead::Grant(grant) => callers.retain(|_, caller| {
+                    let lives = !caller.is_of(grant);
+                    caller.stale.set(caller.stale.get() || !lives);
+                    lives
+                }),
+            }
         }
     }
 

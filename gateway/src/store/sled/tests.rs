@@ -81,7 +81,7 @@ async fn dropping_a_store_commits_what_is_queued() {
         let _ = futures_util::future::FutureExt::now_or_never(&mut write);
     }
     drop(store);
-    let store = open(dir.path()).unwrap();
+    let store = reopened(dir.path()).unwrap();
     for number in 0..50 {
         assert!(store.find(hash(number)).await.unwrap().is_some());
     }

@@ -379,9 +379,9 @@ impl Answer {
     fn send(self) {
         match (self.op, self.outcome) {
             (op, Outcome::Refused(error) | Outcome::Unreadable(error)) => op.refuse(&error),
-            (Op::Insert { reply, .. }, Outcome::Inserted) => drop(reply.send(Ok(()))),
+            (Op::Insert { reply, .. }, Outcome::Inserted)
+            | (Op::Change { reply, .. }, Outcome::Changed(_)) => drop(reply.send(Ok(()))),
             (Op::Consume { reply, .. }, Outcome::Consumed(record)) => drop(reply.send(Ok(record))),
-            (Op::Change { reply, .. }, Outcome::Changed(_)) => drop(reply.send(Ok(()))),
             (Op::Sweep { reply, .. }, Outcome::Swept(swept, _)) => drop(reply.send(Ok(swept))),
             (op, _) => op.refuse(&StoreError::Closed),
         }
@@ -391,9 +391,10 @@ impl Answer {
 impl Op {
     fn refuse(self, error: &StoreError) {
         match self {
-            Self::Insert { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Self::Insert { reply, .. } | Self::Change { reply, .. } => {
+                drop(reply.send(Err(error.clone())));
+            }
             Self::Consume { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Self::Change { reply, .. } => drop(reply.send(Err(error.clone()))),
             Self::Sweep { reply, .. } => drop(reply.send(Err(error.clone()))),
         }
     }
