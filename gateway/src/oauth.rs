@@ -10,6 +10,8 @@ pub mod grant;
 pub mod introspect;
 mod issue;
 pub mod metadata;
+#[cfg(test)]
+mod model;
 pub mod passkey;
 pub mod pkce;
 pub mod redirect;
