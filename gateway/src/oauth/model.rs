@@ -42,7 +42,7 @@ const REFRESH: u64 = 300;
 const RETRY: u64 = 20;
 const GRACE: u64 = 70;
 
-/// What is done next. Numbers choose among what there is.
+/// What is done next. Codes and tokens count from the last one.
 #[derive(Clone, Debug)]
 enum Step {
     Approve { client: usize, scopes: u8 },
@@ -55,12 +55,13 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let client = 0..CLIENTS.len();
     prop_oneof![
-        3 => (client.clone(), 1..8_u8).prop_map(|(client, scopes)| Step::Approve { client, scopes }),
-        5 => (0..6_usize).prop_map(|code| Step::Exchange { code }),
-        8 => (0..6_usize, proptest::option::weighted(0.3, 1..8_u8))
+        4 => (client.clone(), 1..8_u8).prop_map(|(client, scopes)| Step::Approve { client, scopes }),
+        6 => (0..3_usize).prop_map(|code| Step::Exchange { code }),
+        12 => (0..4_usize, proptest::option::weighted(0.3, 1..8_u8))
             .prop_map(|(token, scopes)| Step::Refresh { token, scopes }),
         1 => client.prop_map(|client| Step::Revoke { client }),
-        4 => prop_oneof![1..25_u64, 40..80_u64, 90..350_u64].prop_map(|seconds| Step::Wait { seconds }),
+        4 => prop_oneof![8 => 1..15_u64, 1 => 40..80_u64, 1 => 90..350_u64]
+            .prop_map(|seconds| Step::Wait { seconds }),
     ]
 }
 
@@ -199,12 +200,12 @@ impl World {
         });
     }
 
-    /// Codes count from the last one.
     async fn exchange(&mut self, code: usize) {
         let now = self.now();
-        let Some(index) = self.model.codes.len().checked_sub(code + 1) else {
+        let Some(last) = self.model.codes.len().checked_sub(1) else {
             return;
         };
+        let index = last.saturating_sub(code);
         let code = &self.model.codes[index];
         let client = code.client;
         let form = [("code", code.text.as_str())];
@@ -229,12 +230,12 @@ impl World {
         }
     }
 
-    /// Tokens count from the last one.
     async fn refresh(&mut self, token: usize, asked: Option<u8>) {
         let now = self.now();
-        let Some(index) = self.model.refreshes.len().checked_sub(token + 1) else {
+        let Some(last) = self.model.refreshes.len().checked_sub(1) else {
             return;
         };
+        let index = last.saturating_sub(token);
         let known = &self.model.refreshes[index];
         let (client, epoch, granted) = (known.client, known.epoch, known.scopes);
         let scope = asked.map(|asked| names(asked).collect::<Vec<_>>().join(" "));
@@ -363,10 +364,10 @@ fn refused(got: Result<Tokens, &'static str>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_engine_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
+    fn the_engine_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..150)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new();
