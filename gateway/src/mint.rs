@@ -19,6 +19,7 @@ use crate::{
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_LEN: usize = 43;
 const CHECK_LEN: usize = 6;
+const PASSWORD_LEN: usize = 20;
 /// The longest token that is looked at; longer ones are refused (FCV-42).
 pub const MAX_TOKEN_LEN: usize = 255;
 
@@ -29,6 +30,14 @@ pub fn token(prefix: &str, rng: &dyn Rng) -> Result<Secret<String>, NoRandomness
     push_random(&mut text, RANDOM_LEN, rng)?;
     let check = checksum(text.as_bytes());
     text.extend(check.iter().map(|byte| char::from(*byte)));
+    Ok(Secret::new(text))
+}
+
+/// Makes a password for somebody who chose none: 20 characters of base62, 119
+/// bits.
+pub fn password(rng: &dyn Rng) -> Result<Secret<String>, NoRandomness> {
+    let mut text = String::with_capacity(PASSWORD_LEN);
+    push_random(&mut text, PASSWORD_LEN, rng)?;
     Ok(Secret::new(text))
 }
 
@@ -73,6 +82,7 @@ fn checksum(bytes: &[u8]) -> [u8; CHECK_LEN] {
 
 /// The key under which tokens are hashed before they are stored, so that a
 /// stolen store holds nothing that can be used or tested.
+#[derive(Clone)]
 pub struct Pepper(Hmac<Sha256>);
 
 impl Pepper {
@@ -90,6 +100,20 @@ impl Pepper {
     /// What the store knows of a token.
     pub fn hash(&self, token: &[u8]) -> TokenHash {
         TokenHash(self.mac(token))
+    }
+
+    /// The name at rest of something that is no token, such as a user or a
+    /// session. Two domains never give the same one, nor do the same bytes in
+    /// other parts; and no token's hash is one, for no token has a NUL.
+    pub fn id(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(domain.as_bytes());
+        mac.update(&[0]);
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
     }
 
     /// A value that only this pepper gives: a store remembers it, to notice
@@ -138,6 +162,23 @@ mod tests {
         }
         assert!(!is_well_formed(b"", "fg_at_"));
         assert!(!is_well_formed(b"fg_at_", "fg_at_"));
+    }
+
+    #[test]
+    fn ids_differ_by_domain_and_by_where_a_part_ends() {
+        let pepper = Pepper::new(&[7; 32]);
+        let ids = [
+            pepper.id("user", &[b"ab"]),
+            pepper.id("user", &[b"a", b"b"]),
+            pepper.id("user", &[b"ab", b""]),
+            pepper.id("user", &[]),
+            pepper.id("usera", &[b"b"]),
+            pepper.id("session", &[b"ab"]),
+            pepper.hash(b"ab").0,
+        ];
+        let distinct: HashSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+        assert_eq!(pepper.id("user", &[b"ab"]), ids[0]);
     }
 
     #[test]
