@@ -13,8 +13,10 @@ use url::Url;
 use crate::period::Period;
 
 mod check;
+mod users;
 
 pub use check::Problem;
+pub use users::{Admins, Provider, Users};
 
 /// The most scopes that a catalogue may hold.
 pub const MAX_SCOPES: usize = 128;
@@ -60,6 +62,9 @@ pub struct GatewayConfig {
     /// Quota plans by name; `default` exists always and limits nothing.
     #[serde(default)]
     pub plans: BTreeMap<String, Plan>,
+    /// Who may sign in, where, and for how long.
+    #[serde(default)]
+    pub users: Users,
     /// What is forwarded, and to whom it is permitted.
     #[serde(default)]
     pub routes: Vec<Route>,

@@ -98,10 +98,15 @@ pub fn load(path: &Path) -> Result<GatewayConfig, ConfigError> {
 fn resolve(config: &mut GatewayConfig, folder: &Path) {
     let Store::Sled(sled) = &mut config.store;
     let files = [&mut config.tls.certificate, &mut config.tls.key];
+    let providers = config.users.providers.iter_mut().flat_map(|provider| {
+        let authority = provider.certificate_authority.iter_mut();
+        authority.chain([&mut provider.client_secret_file])
+    });
     for path in files
         .into_iter()
         .flatten()
         .chain([&mut sled.path, &mut config.keys.path])
+        .chain(providers)
     {
         *path = folder.join(&*path);
     }

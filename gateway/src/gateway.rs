@@ -25,6 +25,7 @@ use crate::{
         sled::{SledOptions, SledStore},
     },
     telemetry::metrics::Metrics,
+    user::Users,
 };
 
 /// What all threads share.
@@ -47,6 +48,8 @@ pub struct Gateway {
     pub rejected: AtomicU64,
     /// Where grants live.
     pub store: Arc<dyn Store>,
+    /// Who can sign in.
+    pub users: Users,
     /// The gateway's own keys.
     pub keys: Keys,
     /// News of dead tokens.
@@ -89,6 +92,14 @@ impl Gateway {
         let keys = Keys::open(&config.keys.path, &*rng)?;
         let store = store(&config.store, &keys)?;
         let issuer = issuer(&config.issuer, port);
+        let users = Users::new(
+            config.clone(),
+            &public_url(&config.issuer, port),
+            store.clone(),
+            &keys.pepper,
+            clock.clone(),
+            rng.clone(),
+        );
         let metrics = Metrics::new(
             threads(&config),
             router
@@ -109,6 +120,7 @@ impl Gateway {
             catalogue,
             router,
             store,
+            users,
             keys,
             metrics,
             clock,
@@ -128,17 +140,22 @@ pub fn threads(config: &GatewayConfig) -> usize {
 /// The issuer identifier: as configured, with the public listener's port in the
 /// place of port 0, and no slash for an empty path.
 fn issuer(configured: &Url, port: u16) -> String {
-    let mut url = configured.clone();
-    if url.port() == Some(0) {
-        // Only URLs without a host refuse a port, and the check refused those.
-        let _ = url.set_port(Some(port));
-    }
+    let url = public_url(configured, port);
     let has_path = url.path() != "/";
     let mut text = String::from(url);
     if !has_path {
         text.truncate(text.trim_end_matches('/').len());
     }
     text
+}
+
+fn public_url(configured: &Url, port: u16) -> Url {
+    let mut url = configured.clone();
+    if url.port() == Some(0) {
+        // Only URLs without a host refuse a port, and the check refused those.
+        let _ = url.set_port(Some(port));
+    }
+    url
 }
 
 fn store(config: &StoreConfig, keys: &Keys) -> Result<Arc<dyn Store>, StoreError> {

@@ -19,6 +19,7 @@ use crate::{
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_LEN: usize = 43;
 const CHECK_LEN: usize = 6;
+const PASSWORD_LEN: usize = 20;
 /// The longest token that is looked at; longer ones are refused (FCV-42).
 pub const MAX_TOKEN_LEN: usize = 255;
 
@@ -49,6 +50,14 @@ pub fn successor(prefix: &str, pepper: &Pepper, purpose: &str, source: &[u8]) ->
     let check = checksum(text.as_bytes());
     text.extend(check.iter().map(|byte| char::from(*byte)));
     Secret::new(text)
+}
+
+/// Makes a password for somebody who chose none: 20 characters of base62, 119
+/// bits.
+pub fn password(rng: &dyn Rng) -> Result<Secret<String>, NoRandomness> {
+    let mut text = String::with_capacity(PASSWORD_LEN);
+    push_random(&mut text, PASSWORD_LEN, rng)?;
+    Ok(Secret::new(text))
 }
 
 /// Appends `count` characters of base62, each of the 62 equally likely.
@@ -113,6 +122,7 @@ fn checksum(bytes: &[u8]) -> [u8; CHECK_LEN] {
 
 /// The key under which tokens are hashed before they are stored, so that a
 /// stolen store holds nothing that can be used or tested.
+#[derive(Clone)]
 pub struct Pepper(Hmac<Sha256>);
 
 impl Pepper {
@@ -234,6 +244,23 @@ mod tests {
         }
         assert!(!is_well_formed(b"", "fg_at_"));
         assert!(!is_well_formed(b"fg_at_", "fg_at_"));
+    }
+
+    #[test]
+    fn ids_differ_by_domain_and_by_where_a_part_ends() {
+        let pepper = Pepper::new(&[7; 32]);
+        let ids = [
+            pepper.id("user", &[b"ab"]),
+            pepper.id("user", &[b"a", b"b"]),
+            pepper.id("user", &[b"ab", b""]),
+            pepper.id("user", &[]),
+            pepper.id("usera", &[b"b"]),
+            pepper.id("session", &[b"ab"]),
+            pepper.hash(b"ab").0,
+        ];
+        let distinct: HashSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+        assert_eq!(pepper.id("user", &[b"ab"]), ids[0]);
     }
 
     #[test]

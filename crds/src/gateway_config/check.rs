@@ -21,10 +21,10 @@ impl fmt::Display for Problem {
     }
 }
 
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem {
             path: path.into(),
             message: message.into(),
@@ -41,6 +41,7 @@ pub(super) fn check(config: &GatewayConfig) -> Vec<Problem> {
     scopes(config, &mut problems);
     profiles(config, &mut problems);
     plans(config, &mut problems);
+    config.users.check(&mut problems);
     routes(config, &mut problems);
     limits(config, &mut problems);
     let Store::Sled(sled) = &config.store;
