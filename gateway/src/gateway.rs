@@ -25,6 +25,7 @@ use crate::{
         sled::{SledOptions, SledStore},
     },
     telemetry::metrics::Metrics,
+    user::Users,
 };
 
 /// What all threads share.
@@ -47,6 +48,8 @@ pub struct Gateway {
     pub store: Arc<dyn Store>,
     /// The gateway's own keys.
     pub keys: Keys,
+    /// Who may sign in, and who has.
+    pub users: Users,
     /// News of dead tokens.
     pub revocations: Revocations,
     /// Counters.
@@ -86,7 +89,16 @@ impl Gateway {
         let router = Router::new(&config, &catalogue)?;
         let keys = Keys::open(&config.keys.path, &*rng)?;
         let store = store(&config.store, &keys)?;
-        let issuer = issuer(&config.issuer, port);
+        let issuer_url = with_port(&config.issuer, port);
+        let issuer = issuer(&issuer_url);
+        let users = Users::new(
+            config.clone(),
+            &issuer_url,
+            store.clone(),
+            &keys.pepper,
+            clock.clone(),
+            rng.clone(),
+        );
         let metrics = Metrics::new(
             threads(&config),
             router
@@ -107,6 +119,7 @@ impl Gateway {
             router,
             store,
             keys,
+            users,
             metrics,
             clock,
             rng,
@@ -122,23 +135,27 @@ pub fn threads(config: &GatewayConfig) -> usize {
     }
 }
 
-/// The issuer identifier: as configured, with the public listener's port in the
-/// place of port 0, and no slash for an empty path.
-fn issuer(configured: &Url, port: u16) -> String {
+/// The issuer as configured, with the public listener's port in the place of
+/// port 0.
+fn with_port(configured: &Url, port: u16) -> Url {
     let mut url = configured.clone();
     if url.port() == Some(0) {
         // Only URLs without a host refuse a port, and the check refused those.
         let _ = url.set_port(Some(port));
     }
-    let has_path = url.path() != "/";
-    let mut text = String::from(url);
-    if !has_path {
+    url
+}
+
+/// The issuer identifier: without a slash for an empty path.
+fn issuer(url: &Url) -> String {
+    let mut text = url.to_string();
+    if url.path() == "/" {
         text.truncate(text.trim_end_matches('/').len());
     }
     text
 }
 
-fn store(config: &StoreConfig, keys: &Keys) -> Result<Arc<dyn Store>, StoreError> {
+pub(crate) fn store(config: &StoreConfig, keys: &Keys) -> Result<Arc<dyn Store>, StoreError> {
     let StoreConfig::Sled(sled) = config;
     let mib = |count: u32| u64::from(count) << 20;
     Ok(Arc::new(SledStore::open(&SledOptions {
