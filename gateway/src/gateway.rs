@@ -48,10 +48,10 @@ pub struct Gateway {
     pub rejected: AtomicU64,
     /// Where grants live.
     pub store: Arc<dyn Store>,
-    /// Who can sign in.
-    pub users: Users,
     /// The gateway's own keys.
     pub keys: Keys,
+    /// Who may sign in, and who has.
+    pub users: Users,
     /// News of dead tokens.
     pub revocations: Revocations,
     /// Counters.
@@ -91,10 +91,11 @@ impl Gateway {
         let router = Router::new(&config, &catalogue)?;
         let keys = Keys::open(&config.keys.path, &*rng)?;
         let store = store(&config.store, &keys)?;
-        let issuer = issuer(&config.issuer, port);
+        let issuer_url = with_port(&config.issuer, port);
+        let issuer = issuer(&issuer_url);
         let users = Users::new(
             config.clone(),
-            &public_url(&config.issuer, port),
+            &issuer_url,
             store.clone(),
             &keys.pepper,
             clock.clone(),
@@ -137,19 +138,9 @@ pub fn threads(config: &GatewayConfig) -> usize {
     }
 }
 
-/// The issuer identifier: as configured, with the public listener's port in the
-/// place of port 0, and no slash for an empty path.
-fn issuer(configured: &Url, port: u16) -> String {
-    let url = public_url(configured, port);
-    let has_path = url.path() != "/";
-    let mut text = String::from(url);
-    if !has_path {
-        text.truncate(text.trim_end_matches('/').len());
-    }
-    text
-}
-
-fn public_url(configured: &Url, port: u16) -> Url {
+/// The issuer as configured, with the public listener's port in the place of
+/// port 0.
+fn with_port(configured: &Url, port: u16) -> Url {
     let mut url = configured.clone();
     if url.port() == Some(0) {
         // Only URLs without a host refuse a port, and the check refused those.
@@ -158,7 +149,16 @@ fn public_url(configured: &Url, port: u16) -> Url {
     url
 }
 
-fn store(config: &StoreConfig, keys: &Keys) -> Result<Arc<dyn Store>, StoreError> {
+/// The issuer identifier: without a slash for an empty path.
+fn issuer(url: &Url) -> String {
+    let mut text = url.to_string();
+    if url.path() == "/" {
+        text.truncate(text.trim_end_matches('/').len());
+    }
+    text
+}
+
+pub(crate) fn store(config: &StoreConfig, keys: &Keys) -> Result<Arc<dyn Store>, StoreError> {
     let StoreConfig::Sled(sled) = config;
     let mib = |count: u32| u64::from(count) << 20;
     Ok(Arc::new(SledStore::open(&SledOptions {

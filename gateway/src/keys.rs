@@ -61,10 +61,13 @@ pub enum KeysError {
 impl Keys {
     /// Reads the keys of `folder`; makes those that are missing.
     pub fn open(folder: &Path, rng: &dyn Rng) -> Result<Self, KeysError> {
-        private_folder(folder).map_err(|source| KeysError::Io {
+        let fail = |source| KeysError::Io {
             path: folder.into(),
             source,
-        })?;
+        };
+        private_folder(folder).map_err(fail)?;
+        // A gateway and a command may start at once, and keys are made once.
+        let _lock = lock(folder).map_err(fail)?;
         let pepper = seed(&folder.join(PEPPER), rng)?;
         let identity = seed(&folder.join(IDENTITY), rng)?;
         Ok(Self {
@@ -72,6 +75,13 @@ impl Keys {
             signer: Signer::from_seed(&identity)?,
         })
     }
+}
+
+/// Holds other processes off until it is dropped.
+fn lock(folder: &Path) -> io::Result<File> {
+    let file = File::open(folder)?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Makes `folder` and its parents, readable by nobody else.

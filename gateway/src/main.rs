@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use flightgate_gateway::{
     config,
     serve::{self, Options, Source},
+    user::cli,
 };
 
 #[global_allocator]
@@ -52,6 +53,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
     },
+    /// Add, list, disable, enable or reset users, whether a gateway runs or not.
+    User(cli::Arguments),
     /// Check a configuration and do nothing else.
     Check {
         /// The gateway's configuration.
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
             ready_file,
         })
         .map_err(|error| error.to_string()),
+        Command::User(arguments) => cli::run(arguments).map_err(|error| error.to_string()),
         Command::Check { config } => config::load(&config)
             .map(|_| println!("{} is good", config.display()))
             .map_err(|error| error.to_string()),

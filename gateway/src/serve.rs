@@ -22,6 +22,7 @@ use crate::{
     admin,
     clock::System,
     config::{self, ConfigError},
+    control,
     gateway::{Gateway, GatewayError, threads},
     keys::write_private,
     registry::{
@@ -172,7 +173,7 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         .build()
         .map_err(failed("starting the runtime"))?;
     let server = Server::start(&gateway, public, &tls, &stopped)?;
-    slow.block_on(async {
+    let control = slow.block_on(async {
         // Before anyone learns that it runs: whoever is told so may end it.
         let told_to_stop = stop_signal().map_err(failed("waiting for signals"))?;
         for (listener, router) in [
@@ -189,6 +190,7 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         }
         tokio::spawn(follow(directory, complete, gateway.clone()));
         tokio::spawn(sweep(gateway.clone()));
+        let control = control::listen(&gateway).await;
         tracing::info!(
             public = %addresses.public, admin = %addresses.admin, internal = %addresses.internal,
             issuer = gateway.issuer, documents = gateway.registry.load().hashes().len(), "ready",
@@ -197,13 +199,14 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
             write_addresses(path, &addresses).map_err(failed("writing the ready file"))?;
         }
         told_to_stop.await;
-        Ok::<_, ServeError>(())
+        Ok::<_, ServeError>(control)
     })?;
     tracing::info!("stopping: requests under way are finished first");
     forget_addresses(options);
     // Nobody listens any more only if every thread has ended already.
     let _ = stop.send(true);
     server.join();
+    drop(control);
     slow.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(())

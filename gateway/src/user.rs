@@ -20,6 +20,8 @@
 //! entries are HMACs under the pepper.
 
 pub mod account;
+pub mod cli;
+pub mod command;
 pub mod cookie;
 pub mod cross_site;
 pub mod csrf;
@@ -28,8 +30,9 @@ pub mod password;
 pub mod session;
 pub mod sign_in;
 pub mod throttle;
+pub mod upstream;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use crds::gateway_config::GatewayConfig;
 use url::Url;
@@ -42,9 +45,11 @@ use crate::{
 
 pub use self::account::{NewUser, User};
 use self::{
+    command::{Grants, NoGrants},
     name::NameError,
     password::{PasswordError, Passwords},
     throttle::Throttle,
+    upstream::Upstream,
 };
 
 /// Everything that concerns users, over the parts that a gateway has.
@@ -57,6 +62,8 @@ pub struct Users {
     passwords: Passwords,
     /// Slows down guessing: here of passwords, elsewhere of codes.
     pub throttle: Throttle,
+    upstream: Upstream,
+    grants: Arc<dyn Grants>,
 }
 
 /// Something about users did not work.
@@ -98,7 +105,7 @@ impl Users {
     /// public listener got.
     pub fn new(
         config: Arc<GatewayConfig>,
-        _issuer: &Url,
+        issuer: &Url,
         store: Arc<dyn Store>,
         pepper: &Pepper,
         clock: Arc<dyn Clock>,
@@ -107,11 +114,28 @@ impl Users {
         Self {
             passwords: Passwords::new(pepper),
             throttle: Throttle::new(pepper.clone(), clock.clone()),
+            grants: Arc::new(NoGrants),
+            upstream: Upstream::new(&config.users, issuer),
             pepper: pepper.clone(),
             store,
             clock,
             rng,
             config,
         }
+    }
+    /// The same, with a way to revoke what users have granted.
+    #[must_use]
+    pub fn with_grants(mut self, grants: Arc<dyn Grants>) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// The folder of the store, as text that tells stores of one host apart.
+    pub(crate) fn store_name(config: &GatewayConfig) -> String {
+        let crds::gateway_config::Store::Sled(sled) = &config.store;
+        let path: &Path = &sled.path;
+        // One that is not there yet is nobody's.
+        let path = path.canonicalize().unwrap_or_else(|_| path.into());
+        path.display().to_string()
     }
 }

@@ -122,15 +122,28 @@ impl Users {
         let name = Username::parse(&new.username)?;
         self.check_fields(&new)?;
         let id = self.fresh_id()?;
-        let subject = new.subject.unwrap_or_else(|| id.clone());
+        let subject = new.subject.clone().unwrap_or_else(|| id.clone());
         // Before the work of hashing.
         self.check_free(&name, &subject).await?;
         let password = match &new.password {
             Some(password) => Some(self.hash_for(password, &name, new.email.as_deref()).await?),
             None => None,
         };
+        let user = self.user(id, subject, &name, new, password);
+        self.insert(&name, &user, Change::new()).await?;
+        Ok(user)
+    }
+
+    pub(super) fn user(
+        &self,
+        id: String,
+        subject: String,
+        name: &Username,
+        new: NewUser,
+        password: Option<String>,
+    ) -> User {
         let now = self.clock.now();
-        let user = User {
+        User {
             id,
             subject,
             username: name.written().to_owned(),
@@ -145,9 +158,7 @@ impl Users {
             password,
             session_epoch: 0,
             created_at: now,
-        };
-        self.insert(&name, &user, Change::new()).await?;
-        Ok(user)
+        }
     }
 
     /// Stores a user and their name, with `change`, or nothing.
