@@ -17,6 +17,7 @@ pub mod identity;
 pub mod keys;
 pub mod mint;
 pub mod oauth;
+pub mod pages;
 pub mod permit;
 pub mod problem;
 pub mod registry;
