@@ -3,19 +3,20 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
     thread::available_parallelism,
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crds::gateway_config::{GatewayConfig, Store as StoreConfig};
+use tokio::runtime::Handle;
 use url::Url;
 
 use crate::{
     clock::{Clock, Rng},
     keys::{Keys, KeysError},
-    oauth::metadata,
+    oauth::{grant::Grants, metadata},
     registry::Registry,
     revocations::Revocations,
     route::{RouteError, Router},
@@ -34,6 +35,10 @@ pub struct Gateway {
     pub config: Arc<GatewayConfig>,
     /// The issuer identifier as it appears everywhere.
     pub issuer: String,
+    /// The same as a URL, with the port that the public listener got.
+    pub public_url: Url,
+    /// Where what may take its time runs; set at the start.
+    pub slow: OnceLock<Handle>,
     /// Where users type the code of a device (RFC 8628 section 3.3).
     pub verification_uri: String,
     /// The scopes that exist.
@@ -52,8 +57,10 @@ pub struct Gateway {
     pub keys: Keys,
     /// Who may sign in, and who has.
     pub users: Users,
+    /// What users allowed applications.
+    pub grants: Grants,
     /// News of dead tokens.
-    pub revocations: Revocations,
+    pub revocations: Arc<Revocations>,
     /// Counters.
     pub metrics: Metrics,
     /// The metadata document.
@@ -93,6 +100,8 @@ impl Gateway {
         let store = store(&config.store, &keys)?;
         let issuer_url = with_port(&config.issuer, port);
         let issuer = issuer(&issuer_url);
+        let revocations = Arc::new(Revocations::default());
+        let grants = Grants::new(store.clone(), &keys.pepper, revocations.clone());
         let users = Users::new(
             config.clone(),
             &issuer_url,
@@ -100,7 +109,8 @@ impl Gateway {
             &keys.pepper,
             clock.clone(),
             rng.clone(),
-        );
+        )
+        .with_grants(Arc::new(grants.clone()));
         let metrics = Metrics::new(
             threads(&config),
             router
@@ -115,7 +125,10 @@ impl Gateway {
             registry: ArcSwap::default(),
             rejected_documents: Mutex::default(),
             rejected: AtomicU64::default(),
-            revocations: Revocations::default(),
+            public_url: issuer_url,
+            slow: OnceLock::new(),
+            grants,
+            revocations,
             config,
             issuer,
             catalogue,

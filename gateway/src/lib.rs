@@ -27,6 +27,7 @@ pub mod route;
 pub mod scopes;
 pub mod serve;
 pub mod server;
+mod site;
 pub mod store;
 pub mod surface;
 pub mod telemetry;

@@ -18,12 +18,13 @@ pub mod redirect;
 pub mod refresh;
 pub mod revoke;
 pub mod token;
+pub(crate) mod userinfo;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde::Serialize;
 
-use crate::{body::Body, core::Core, surface::Endpoint};
+use crate::{body::Body, core::Core, pages::style, surface::Endpoint};
 
 use error::Error;
 use token::Shape;
@@ -46,6 +47,9 @@ pub(crate) async fn answer(core: &Core, endpoint: Endpoint, call: Call<'_>) -> R
         Endpoint::LogbookRevoke => revoke::answer_logbook(core, &call).await,
         Endpoint::Metadata => Ok(public_json(core.shared.metadata.clone())),
         Endpoint::Jwks => Ok(public_json(core.shared.keys.signer.jwks())),
+        Endpoint::Style => Ok(style::answer()),
+        // Those need more than a form, and never come here.
+        _ => Err(Error::server("no such endpoint")),
     };
     answer.unwrap_or_else(|error| {
         core.metrics.oauth_refused(endpoint, error.code());

@@ -6,6 +6,7 @@ use std::{net::IpAddr, rc::Rc};
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
+    clock::UnixSeconds,
     core::Core,
     identity::SignerError,
     mint::{self, MAX_TOKEN_LEN},
@@ -93,18 +94,8 @@ pub async fn permit(
     headers: &HeaderMap,
     route: &Route,
 ) -> Result<Permit, Refusal> {
-    let token = bearer(headers)?;
-    core.hear_revocations();
-    let caller = if let Some(caller) = connection.remembered(token) {
-        caller
-    } else {
-        let caller = Box::pin(caller::find(core, token)).await?;
-        connection.remember(token, &caller);
-        caller
-    };
     let now = core.shared.clock.now();
-    let standing = caller.standing(core, now).ok_or(Refusal::InvalidToken)?;
-    caller.may_call_from(connection.peer())?;
+    let (caller, standing) = known(core, connection, headers, now).await?;
     if !standing.contains(route.scopes) {
         return Err(Refusal::InsufficientScope(
             core.shared.catalogue.join(route.scopes),
@@ -115,6 +106,53 @@ pub async fn permit(
         identity,
         _caller: caller,
     })
+}
+
+/// Whom a bearer token speaks for, at one of the gateway's own endpoints.
+pub(crate) struct Bearer {
+    /// The user, or the client itself.
+    pub(crate) subject: String,
+    /// What the token carries now.
+    pub(crate) scopes: ScopeSet,
+}
+
+/// The bearer behind these headers, if it carries one of `any`.
+pub(crate) async fn bearer_with(
+    core: &Core,
+    connection: &Connection,
+    headers: &HeaderMap,
+    any: ScopeSet,
+) -> Result<Bearer, Refusal> {
+    let now = core.shared.clock.now();
+    let (caller, scopes) = known(core, connection, headers, now).await?;
+    if scopes.and(any).is_empty() {
+        return Err(Refusal::InsufficientScope(core.shared.catalogue.join(any)));
+    }
+    Ok(Bearer {
+        subject: caller.subject(),
+        scopes,
+    })
+}
+
+/// Who brings the token of these headers, and what it is worth at `now`.
+async fn known(
+    core: &Core,
+    connection: &Connection,
+    headers: &HeaderMap,
+    now: UnixSeconds,
+) -> Result<(Rc<Caller>, ScopeSet), Refusal> {
+    let token = bearer(headers)?;
+    core.hear_revocations();
+    let caller = if let Some(caller) = connection.remembered(token) {
+        caller
+    } else {
+        let caller = Box::pin(caller::find(core, token)).await?;
+        connection.remember(token, &caller);
+        caller
+    };
+    let standing = caller.standing(core, now).ok_or(Refusal::InvalidToken)?;
+    caller.may_call_from(connection.peer())?;
+    Ok((caller, standing))
 }
 
 /// The bearer token of these headers (RFC 6750 section 2.1). Tokens in the body

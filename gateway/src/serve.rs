@@ -173,6 +173,8 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         .build()
         .map_err(failed("starting the runtime"))?;
     let server = Server::start(&gateway, public, &tls, &stopped)?;
+    // Set once, here.
+    let _ = gateway.slow.set(slow.handle().clone());
     let control = slow.block_on(async {
         // Before anyone learns that it runs: whoever is told so may end it.
         let told_to_stop = stop_signal().map_err(failed("waiting for signals"))?;

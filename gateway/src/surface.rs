@@ -5,6 +5,7 @@ use crds::gateway_config::{GatewayConfig, Surface};
 use http::Method;
 
 pub mod logbook;
+pub mod people;
 pub mod standard;
 
 macro_rules! endpoints {
@@ -19,6 +20,20 @@ macro_rules! endpoints {
             /// Every endpoint.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
+            /// Whether a browser asks for it, and a page answers.
+            pub const fn is_page(self) -> bool {
+                matches!(
+                    self,
+                    Self::Authorize
+                        | Self::LogbookAuthorize
+                        | Self::SignIn
+                        | Self::SignInReturn
+                        | Self::SignOut
+                        | Self::Device
+                        | Self::Account
+                )
+            }
+
             /// Its name in metrics.
             pub const fn name(self) -> &'static str {
                 match self {
@@ -30,6 +45,8 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    /// RFC 6749 section 3.1.
+    Authorize = "authorize";
     /// RFC 6749 section 3.2.
     Token = "token";
     /// RFC 8628 section 3.1.
@@ -40,10 +57,26 @@ endpoints! {
     Revoke = "revoke";
     /// RFC 7009, for whoever has the token (AF-41).
     RevokeByBearer = "revoke_by_bearer";
+    /// What is known of the user behind a token (AF-38).
+    Userinfo = "userinfo";
     /// RFC 8414.
     Metadata = "metadata";
     /// RFC 7517: the keys that identities are signed with.
     Jwks = "jwks";
+    /// Where a user signs in.
+    SignIn = "sign_in";
+    /// Where an upstream provider sends a user back to.
+    SignInReturn = "sign_in_return";
+    /// Where a user signs out.
+    SignOut = "sign_out";
+    /// Where a user types the code of a device (RFC 8628 section 3.3).
+    Device = "device";
+    /// What a user has connected.
+    Account = "account";
+    /// The stylesheet of the pages.
+    Style = "style";
+    /// The authorization page of Flight Crew View (FCV-12).
+    LogbookAuthorize = "logbook_authorize";
     /// The token endpoint of Flight Crew View (FCV-31).
     LogbookToken = "logbook_token";
     /// The revocation of Flight Crew View (FCV-103).
@@ -53,6 +86,7 @@ endpoints! {
 /// Path, method and endpoint of everything that the configuration asks for.
 pub fn endpoints(config: &GatewayConfig) -> Vec<(String, Method, Endpoint)> {
     let mut endpoints = standard::well_known(config);
+    endpoints.extend(people::endpoints(&config.pages.base));
     for surface in &config.surfaces {
         match surface {
             Surface::Standard(surface) => endpoints.extend(standard::endpoints(surface)),

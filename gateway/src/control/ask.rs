@@ -14,6 +14,7 @@ use crate::{
     clock::System,
     gateway::store,
     keys::{Keys, KeysError},
+    oauth::grant::Grants,
     store::StoreError,
     user::{
         UserError, Users,
@@ -84,14 +85,17 @@ pub async fn ask(config: &Arc<GatewayConfig>, command: Command) -> Result<Answer
 fn alone(config: &Arc<GatewayConfig>) -> Result<Users, AskError> {
     let keys = Keys::open(&config.keys.path, &System)?;
     let store = store(&config.store, &keys).map_err(UserError::from)?;
-    Ok(Users::new(
+    // No gateway runs that would have to hear of it.
+    let grants = Grants::new(store.clone(), &keys.pepper, Arc::default());
+    let users = Users::new(
         config.clone(),
         &config.issuer,
         store,
         &keys.pepper,
         Arc::new(System),
         Arc::new(System),
-    ))
+    );
+    Ok(users.with_grants(Arc::new(grants)))
 }
 
 async fn over(

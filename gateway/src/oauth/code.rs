@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::Error,
     form::Form,
-    grant::{self, Attempt, Grant},
+    grant::{self, Attempt, Grant, TRIES},
     issue::{self, Delegation, Source, Tokens, hash},
     pkce,
 };
@@ -74,7 +74,7 @@ pub struct Approval<'a> {
 /// Makes a code, and the grant that it stands for: new, or the known one with
 /// what was approved now beside what it had.
 pub async fn issue(gateway: &Gateway, approval: &Approval<'_>) -> Result<Secret<String>, Error> {
-    grant::retried(async || {
+    for _ in 0..TRIES {
         let (client, subject) = (&approval.client.id, approval.subject);
         let (grant, change) = grant::extend(gateway, subject, client, approval.scopes).await?;
         let code = mint::token(PREFIX, &*gateway.rng)?;
@@ -95,12 +95,11 @@ pub async fn issue(gateway: &Gateway, approval: &Approval<'_>) -> Result<Secret<
             used: false,
         };
         let change = change.put(hash(gateway, code.expose()).0, &entry)?;
-        Ok(match grant::apply(gateway, change).await? {
-            Attempt::Done(()) => Attempt::Done(code),
-            Attempt::Again => Attempt::Again,
-        })
-    })
-    .await
+        if let Attempt::Done(()) = grant::apply(gateway, change).await? {
+            return Ok(code);
+        }
+    }
+    Err(Error::unavailable())
 }
 
 /// Exchanges a code for tokens (RFC 6749 section 4.1.3).
@@ -119,7 +118,7 @@ pub(super) async fn exchange(
         return Err(unknown(client));
     }
     let id = hash(gateway, text).0;
-    grant::retried(async || {
+    for _ in 0..TRIES {
         let found = gateway.store.get::<Code>(id).await?;
         let found = found.filter(|found| found.value.client == client.id);
         let Some(found) = found else {
@@ -129,20 +128,28 @@ pub(super) async fn exchange(
         if code.used {
             // Somebody has a copy (RFC 6749 section 4.1.2).
             audit::replayed("code_replayed", &code.subject, &code.client);
-            grant::revoke(gateway, &code.subject, &code.client, Some(code.grant)).await?;
+            gateway
+                .grants
+                .revoke(&code.subject, &code.client, Some(code.grant))
+                .await?;
             return Err(unknown(client));
         }
         if gateway.clock.now() >= code.expires_at {
             return Err(unknown(client));
         }
         check(code, client, form)?;
-        let known = grant::in_force(gateway, &code.subject, &code.client, code.grant).await?;
+        let known = gateway
+            .grants
+            .in_force(&code.subject, &code.client, code.grant)
+            .await?;
         let Some(known) = known else {
             return Err(unknown(client));
         };
-        redeem(gateway, client, &found, &known).await
-    })
-    .await
+        if let Attempt::Done(tokens) = redeem(gateway, client, &found, &known).await? {
+            return Ok(tokens);
+        }
+    }
+    Err(Error::unavailable())
 }
 
 /// Whether who brings the code is who asked for it.

@@ -11,7 +11,7 @@ use super::{
     Call, client,
     error::Error,
     form::Form,
-    grant::{self, Attempt},
+    grant::{self, Attempt, TRIES},
     issue::{self, Delegation, Source, Tokens, hash},
     private_json,
 };
@@ -132,25 +132,7 @@ pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body
         interval: INTERVAL,
         polled_at: None,
     };
-    let (device_code, user_code) = grant::retried(async || {
-        let device_code = mint::token(PREFIX, &*gateway.rng)?;
-        let user_code = mint::typed(ALPHABET, USER_CODE_LEN, &*gateway.rng)?;
-        let id = hash(gateway, device_code.expose()).0;
-        let entry = UserCode {
-            device: id,
-            expires_at: now + ttl,
-        };
-        let user_id = user_code_id(gateway, user_code.expose());
-        let change = Change::new()
-            .expect_none::<UserCode>(user_id)
-            .put(user_id, &entry)?
-            .put(id, &device)?;
-        Ok(match grant::apply(gateway, change).await? {
-            Attempt::Done(()) => Attempt::Done((device_code, user_code)),
-            Attempt::Again => Attempt::Again,
-        })
-    })
-    .await?;
+    let (device_code, user_code) = keep(gateway, &device).await?;
     audit::event("device_authorization_started", "", &client.id);
     let shown = shown(&user_code);
     let uri = &gateway.verification_uri;
@@ -162,6 +144,31 @@ pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body
         expires_in: ttl,
         interval: INTERVAL,
     })
+}
+
+/// Stores a device under fresh codes.
+async fn keep(
+    gateway: &Gateway,
+    device: &Device,
+) -> Result<(Secret<String>, Secret<String>), Error> {
+    for _ in 0..TRIES {
+        let device_code = mint::token(PREFIX, &*gateway.rng)?;
+        let user_code = mint::typed(ALPHABET, USER_CODE_LEN, &*gateway.rng)?;
+        let id = hash(gateway, device_code.expose()).0;
+        let entry = UserCode {
+            device: id,
+            expires_at: device.expires_at,
+        };
+        let user_id = user_code_id(gateway, user_code.expose());
+        let change = Change::new()
+            .expect_none::<UserCode>(user_id)
+            .put(user_id, &entry)?
+            .put(id, device)?;
+        if let Attempt::Done(()) = grant::apply(gateway, change).await? {
+            return Ok((device_code, user_code));
+        }
+    }
+    Err(Error::unavailable())
 }
 
 fn asked(gateway: &Gateway, client: &Client, scope: Option<&str>) -> Result<ScopeSet, Error> {
@@ -258,7 +265,7 @@ pub async fn decide(
 ) -> Result<bool, Error> {
     let device = &waiting.found.value;
     let client = &device.client;
-    for _ in 0..8 {
+    for _ in 0..TRIES {
         let (state, change) = match approved.map(|approved| approved.and(waiting.scopes)) {
             Some(approved) => {
                 let (grant, change) = grant::extend(gateway, subject, client, approved).await?;
@@ -321,41 +328,53 @@ pub(super) async fn exchange(
         return Err(unknown(client));
     }
     let id = hash(gateway, text).0;
-    grant::retried(async || {
+    for _ in 0..TRIES {
         let found = gateway.store.get::<Device>(id).await?;
         let Some(found) = found.filter(|found| found.value.client == client.id) else {
             return Err(unknown(client));
         };
-        let device = &found.value;
-        if let State::Used { subject, grant } = &device.state {
-            audit::replayed("device_code_replayed", subject, &device.client);
-            grant::revoke(gateway, subject, &device.client, Some(*grant)).await?;
-            return Err(unknown(client));
+        if let Attempt::Done(tokens) = answer_device(gateway, client, &found).await? {
+            return Ok(tokens);
         }
-        if gateway.clock.now() >= device.expires_at {
-            return Err(Error::device(
-                "expired_token",
-                "the device code has expired: begin again",
-            ));
-        }
-        if let Some(error) = too_fast(gateway, &found).await? {
-            return match error {
-                Attempt::Done(error) => Err(error),
-                Attempt::Again => Ok(Attempt::Again),
-            };
-        }
-        match &device.state {
-            State::Denied => Err(Error::device("access_denied", "the user said no")),
-            State::Approved {
-                subject,
-                grant,
-                scopes,
-            } => redeem(gateway, client, &found, (subject, *grant, scopes)).await,
-            State::Pending => wait(gateway, &found).await,
-            State::Used { .. } => Err(unknown(client)),
-        }
-    })
-    .await
+    }
+    Err(Error::unavailable())
+}
+
+async fn answer_device(
+    gateway: &Gateway,
+    client: &Client,
+    found: &Found<Device>,
+) -> Result<Attempt<Tokens>, Error> {
+    let device = &found.value;
+    if let State::Used { subject, grant } = &device.state {
+        audit::replayed("device_code_replayed", subject, &device.client);
+        gateway
+            .grants
+            .revoke(subject, &device.client, Some(*grant))
+            .await?;
+        return Err(unknown(client));
+    }
+    if gateway.clock.now() >= device.expires_at {
+        return Err(Error::device(
+            "expired_token",
+            "the device code has expired: begin again",
+        ));
+    }
+    match too_fast(gateway, found).await? {
+        Some(Attempt::Done(error)) => return Err(error),
+        Some(Attempt::Again) => return Ok(Attempt::Again),
+        None => {}
+    }
+    match &device.state {
+        State::Denied => Err(Error::device("access_denied", "the user said no")),
+        State::Approved {
+            subject,
+            grant,
+            scopes,
+        } => redeem(gateway, client, found, (subject, *grant, scopes)).await,
+        State::Pending => wait(gateway, found).await,
+        State::Used { .. } => Err(unknown(client)),
+    }
 }
 
 /// Who asks faster than told is to slow down, by five seconds each time.
@@ -410,7 +429,7 @@ async fn redeem(
     found: &Found<Device>,
     (subject, id, scopes): (&str, GrantId, &[String]),
 ) -> Result<Attempt<Tokens>, Error> {
-    let Some(known) = grant::in_force(gateway, subject, &client.id, id).await? else {
+    let Some(known) = gateway.grants.in_force(subject, &client.id, id).await? else {
         return Err(unknown(client));
     };
     let scopes = gateway.catalogue.set(scopes.iter().map(String::as_str));

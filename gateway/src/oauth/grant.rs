@@ -3,23 +3,28 @@
 //! acts for the user names it; so a single removal ends all of them, whenever
 //! they were issued (WF-44, FCV-106 to FCV-109).
 
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::UnixSeconds,
     gateway::Gateway,
-    revocations::Dead,
+    mint::Pepper,
+    revocations::{Dead, Revocations},
     scopes::ScopeSet,
     store::{
-        GrantId, StoreError,
+        GrantId, Store, StoreError,
         entry::{Change, Found, Space, Stored},
     },
+    user::command,
 };
 
 use super::error::Error;
 
 /// How often a change is tried again that another one came before.
-const TRIES: usize = 64;
+pub(super) const TRIES: usize = 64;
 
 /// What one user allowed one application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,49 +51,115 @@ impl Stored for Grant {
     }
 }
 
-/// Where the grant of this user and application is kept. All of one user stand
-/// together.
-fn id(gateway: &Gateway, subject: &str, client: &str) -> [u8; 32] {
-    let mut id = [0; 32];
-    id[..16].copy_from_slice(&of_subject(gateway, subject));
-    let client = gateway.keys.pepper.id("grant client", &[client.as_bytes()]);
-    id[16..].copy_from_slice(&client[..16]);
-    id
+/// All grants.
+#[derive(Clone)]
+pub struct Grants {
+    store: Arc<dyn Store>,
+    pepper: Pepper,
+    revocations: Arc<Revocations>,
 }
 
-fn of_subject(gateway: &Gateway, subject: &str) -> [u8; 16] {
-    let id = gateway
-        .keys
-        .pepper
-        .id("grant subject", &[subject.as_bytes()]);
-    id.first_chunk().copied().unwrap_or_default()
+impl Grants {
+    /// The grants in this store; those that end are told of in `revocations`.
+    pub fn new(store: Arc<dyn Store>, pepper: &Pepper, revocations: Arc<Revocations>) -> Self {
+        Self {
+            store,
+            pepper: pepper.clone(),
+            revocations,
+        }
+    }
+
+    /// The grant of this user and application.
+    pub async fn find(
+        &self,
+        subject: &str,
+        client: &str,
+    ) -> Result<Option<Found<Grant>>, StoreError> {
+        self.store.get(self.id(subject, client)).await
+    }
+
+    /// The same, if it is still the one that a token or code names.
+    pub async fn in_force(
+        &self,
+        subject: &str,
+        client: &str,
+        grant: GrantId,
+    ) -> Result<Option<Found<Grant>>, StoreError> {
+        let found = self.find(subject, client).await?;
+        Ok(found.filter(|found| found.value.id == grant))
+    }
+
+    /// All grants of a user (FCV-101), at most a thousand.
+    pub async fn list(&self, subject: &str) -> Result<Vec<Grant>, StoreError> {
+        let prefix = self.of_subject(subject);
+        let found = self.store.list::<Grant>(&prefix, None, 1_000).await?;
+        Ok(found.into_iter().map(|found| found.value).collect())
+    }
+
+    /// Revokes a grant, with all tokens and codes under it. With an `only`, not
+    /// another one that came after it. Whether there was one.
+    pub async fn revoke(
+        &self,
+        subject: &str,
+        client: &str,
+        only: Option<GrantId>,
+    ) -> Result<bool, StoreError> {
+        for _ in 0..TRIES {
+            let Some(found) = self.find(subject, client).await? else {
+                break;
+            };
+            let grant = found.value.id;
+            if only.is_some_and(|only| only != grant) {
+                break;
+            }
+            let change = Change::new().expect(&found).remove::<Grant>(*found.id());
+            let applied = self.store.apply(change).await;
+            if matches!(applied, Err(StoreError::Conflict)) {
+                continue;
+            }
+            // Whatever the store says: nobody passes on a token that somebody
+            // wanted dead.
+            self.revocations.publish(Dead::Grant(grant));
+            return applied.map(|()| true);
+        }
+        // Another one may be revoking it, and be waiting for the disk.
+        if let Some(only) = only {
+            self.revocations.publish(Dead::Grant(only));
+        }
+        Ok(false)
+    }
+
+    /// Where the grant of this user and application is kept. All of one user
+    /// stand together.
+    fn id(&self, subject: &str, client: &str) -> [u8; 32] {
+        let mut id = [0; 32];
+        id[..16].copy_from_slice(&self.of_subject(subject));
+        let client = self.pepper.id("grant client", &[client.as_bytes()]);
+        id[16..].copy_from_slice(&client[..16]);
+        id
+    }
+
+    fn of_subject(&self, subject: &str) -> [u8; 16] {
+        let id = self.pepper.id("grant subject", &[subject.as_bytes()]);
+        id.first_chunk().copied().unwrap_or_default()
+    }
 }
 
-/// The grant of this user and application.
-pub async fn find(
-    gateway: &Gateway,
-    subject: &str,
-    client: &str,
-) -> Result<Option<Found<Grant>>, StoreError> {
-    gateway.store.get(id(gateway, subject, client)).await
-}
-
-/// The same, if it is still the one that a token or code names.
-pub async fn in_force(
-    gateway: &Gateway,
-    subject: &str,
-    client: &str,
-    grant: GrantId,
-) -> Result<Option<Found<Grant>>, StoreError> {
-    let found = find(gateway, subject, client).await?;
-    Ok(found.filter(|found| found.value.id == grant))
-}
-
-/// All grants of a user (FCV-101), at most a thousand.
-pub async fn list(gateway: &Gateway, subject: &str) -> Result<Vec<Grant>, StoreError> {
-    let prefix = of_subject(gateway, subject);
-    let found = gateway.store.list::<Grant>(&prefix, None, 1_000).await?;
-    Ok(found.into_iter().map(|found| found.value).collect())
+impl command::Grants for Grants {
+    fn revoke_all<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let mut revoked = 0;
+            loop {
+                let grants = self.list(subject).await?;
+                if grants.is_empty() {
+                    return Ok(revoked);
+                }
+                for grant in grants {
+                    revoked += usize::from(self.revoke(subject, &grant.client, None).await?);
+                }
+            }
+        })
+    }
 }
 
 /// A grant with these scopes beside those that it has, and the beginning of the
@@ -101,7 +172,7 @@ pub(super) async fn extend(
 ) -> Result<(Grant, Change), Error> {
     let now = gateway.clock.now();
     let catalogue = &gateway.catalogue;
-    let known = find(gateway, subject, client).await?;
+    let known = gateway.grants.find(subject, client).await?;
     let mut grant = if let Some(known) = &known {
         known.value.clone()
     } else {
@@ -120,58 +191,13 @@ pub(super) async fn extend(
     let scopes = catalogue.list(before.or(approved));
     grant.scopes = scopes.map(str::to_owned).collect();
     grant.approved_at = now;
-    let key = id(gateway, subject, client);
+    let key = gateway.grants.id(subject, client);
     let change = match &known {
         Some(known) => Change::new().expect(known),
         None => Change::new().expect_none::<Grant>(key),
     };
     let change = change.put(key, &grant)?;
     Ok((grant, change))
-}
-
-/// Revokes a grant, with all tokens and codes under it. With an `only`, not
-/// another one that came after it. Whether there was one.
-pub async fn revoke(
-    gateway: &Gateway,
-    subject: &str,
-    client: &str,
-    only: Option<GrantId>,
-) -> Result<bool, StoreError> {
-    for _ in 0..TRIES {
-        let Some(found) = find(gateway, subject, client).await? else {
-            break;
-        };
-        let grant = found.value.id;
-        if only.is_some_and(|only| only != grant) {
-            break;
-        }
-        let change = Change::new().expect(&found).remove::<Grant>(*found.id());
-        let applied = gateway.store.apply(change).await;
-        if matches!(applied, Err(StoreError::Conflict)) {
-            continue;
-        }
-        // Whatever the store says: nobody passes on a token that somebody
-        // wanted dead.
-        gateway.revocations.publish(Dead::Grant(grant));
-        return applied.map(|()| true);
-    }
-    // Another one may be revoking it, and be waiting for the disk.
-    if let Some(only) = only {
-        gateway.revocations.publish(Dead::Grant(only));
-    }
-    Ok(false)
-}
-
-/// Does this again for as long as another change came before.
-pub(super) async fn retried<T>(
-    mut attempt: impl AsyncFnMut() -> Result<Attempt<T>, Error>,
-) -> Result<T, Error> {
-    for _ in 0..TRIES {
-        if let Attempt::Done(value) = attempt().await? {
-            return Ok(value);
-        }
-    }
-    Err(Error::unavailable())
 }
 
 /// What became of one try.

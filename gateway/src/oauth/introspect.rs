@@ -10,7 +10,7 @@ use super::{
     Call, client,
     error::Error,
     form::Form,
-    grant, private_json,
+    private_json,
     refresh::{self, Refresh},
 };
 use crate::{
@@ -122,6 +122,6 @@ async fn is_granted(
     client: &str,
     grant: GrantId,
 ) -> Result<bool, Error> {
-    let found = grant::in_force(gateway, subject, client, grant).await?;
+    let found = gateway.grants.in_force(subject, client, grant).await?;
     Ok(found.is_some())
 }

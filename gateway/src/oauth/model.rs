@@ -166,7 +166,11 @@ impl World {
             Step::Exchange { code } => self.exchange(code).await,
             Step::Refresh { token, scopes } => self.refresh(token, scopes).await,
             Step::Revoke { client } => {
-                let revoked = grant::revoke(&self.gateway, "anna", CLIENTS[client], None).await;
+                let revoked = self
+                    .gateway
+                    .grants
+                    .revoke("anna", CLIENTS[client], None)
+                    .await;
                 let expected = self.model.epochs[client].take().is_some();
                 assert_eq!(revoked.unwrap(), expected);
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::Error,
-    grant::{self, Attempt},
+    grant::{self, Attempt, TRIES},
 };
 use crate::{
     clock::UnixSeconds,
@@ -60,18 +60,16 @@ pub async fn create(gateway: &Gateway, subject: &str) -> Result<(Secret<String>,
         created_at: now,
         expires_at: now + ttl,
     };
-    let passkey = grant::retried(async || {
+    for _ in 0..TRIES {
         let passkey = mint::typed(ALPHABET, LEN, &*gateway.rng)?;
         let id = id(gateway, passkey.expose());
         let change = Change::new().expect_none::<Passkey>(id).put(id, &entry)?;
-        Ok(match grant::apply(gateway, change).await? {
-            Attempt::Done(()) => Attempt::Done(passkey),
-            Attempt::Again => Attempt::Again,
-        })
-    })
-    .await?;
-    audit::event("passkey_created", subject, "");
-    Ok((passkey, ttl))
+        if let Attempt::Done(()) = grant::apply(gateway, change).await? {
+            audit::event("passkey_created", subject, "");
+            return Ok((passkey, ttl));
+        }
+    }
+    Err(Error::unavailable())
 }
 
 /// Takes a passkey: of any number of simultaneous callers exactly one gets its

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::Error,
     form::Form,
-    grant::{self, Attempt, Grant},
+    grant::{self, Attempt, Grant, TRIES},
     issue::{self, Delegation, Source, Tokens, hash},
 };
 use crate::{
@@ -109,7 +109,7 @@ pub(super) async fn exchange(
         ));
     }
     let text = form.required("refresh_token")?;
-    grant::retried(async || {
+    for _ in 0..TRIES {
         let found = find(gateway, text).await?;
         let found = found.filter(|found| found.value.client == client.id);
         let now = gateway.clock.now();
@@ -118,36 +118,38 @@ pub(super) async fn exchange(
         };
         let refresh = &found.value;
         let (subject, id) = (&refresh.subject, refresh.grant);
-        let Some(known) = grant::in_force(gateway, subject, &refresh.client, id).await? else {
+        let Some(known) = gateway
+            .grants
+            .in_force(subject, &refresh.client, id)
+            .await?
+        else {
             return Err(unknown(client));
         };
-        match consider(&client.profile.refresh, refresh.used_at, now) {
-            Use::Over => Err(unknown(client)),
-            Use::Fresh => rotate(gateway, client, form, &found, &known, text).await,
+        let attempt = match consider(&client.profile.refresh, refresh.used_at, now) {
+            Use::Over => return Err(unknown(client)),
+            Use::Fresh => rotate(gateway, client, form, &found, &known, text).await?,
             Use::Again => match repeat(gateway, text).await? {
-                Some(tokens) => Ok(Attempt::Done(tokens)),
-                None => replayed(gateway, client, refresh).await,
+                Some(tokens) => Attempt::Done(tokens),
+                None => return Err(replayed(gateway, client, refresh).await?),
             },
-            Use::Replay => replayed(gateway, client, refresh).await,
+            Use::Replay => return Err(replayed(gateway, client, refresh).await?),
+        };
+        if let Attempt::Done(tokens) = attempt {
+            return Ok(tokens);
         }
-    })
-    .await
+    }
+    Err(Error::unavailable())
 }
 
-async fn replayed(
-    gateway: &Gateway,
-    client: &Client,
-    refresh: &Refresh,
-) -> Result<Attempt<Tokens>, Error> {
-    audit::replayed("refresh_token_replayed", &refresh.subject, &refresh.client);
-    grant::revoke(
-        gateway,
-        &refresh.subject,
-        &refresh.client,
-        Some(refresh.grant),
-    )
-    .await?;
-    Err(unknown(client))
+/// Ends the grant of a token that came twice; the error that says so.
+async fn replayed(gateway: &Gateway, client: &Client, refresh: &Refresh) -> Result<Error, Error> {
+    let (subject, owner) = (&refresh.subject, &refresh.client);
+    audit::replayed("refresh_token_replayed", subject, owner);
+    gateway
+        .grants
+        .revoke(subject, owner, Some(refresh.grant))
+        .await?;
+    Ok(unknown(client))
 }
 
 /// A fresh pair in the place of this token.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crds::contract::Sha256Hash;
 use http::Response;
 
-use super::{Call, client, error::Error, form::Form, grant, introspect, no_store, refresh};
+use super::{Call, client, error::Error, form::Form, introspect, no_store, refresh};
 use crate::{
     body::Body, core::Core, gateway::Gateway, mint, registry::Client, revocations::Dead,
     telemetry::audit,
@@ -61,7 +61,10 @@ async fn revoke(core: &Core, client: Option<&Client>, token: &str) -> Result<(),
         }
         let revoked = finish(core, async move |gateway| {
             let (subject, client) = (&refresh.subject, &refresh.client);
-            let revoked = grant::revoke(gateway, subject, client, Some(refresh.grant)).await?;
+            let revoked = gateway
+                .grants
+                .revoke(subject, client, Some(refresh.grant))
+                .await?;
             if revoked {
                 audit::event("grant_revoked", subject, client);
             }

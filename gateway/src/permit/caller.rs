@@ -18,7 +18,6 @@ use crate::{
     clock::UnixSeconds,
     core::Core,
     identity::{Claims, LIFETIME, SignerError},
-    oauth::grant,
     registry::{ApiKey, Registry},
     revocations::Dead,
     scopes::ScopeSet,
@@ -90,7 +89,11 @@ async fn credential(core: &Core, hash: TokenHash, token: &[u8]) -> Result<Creden
             // A token that acts for somebody is worth what that consent is.
             TokenKind::Delegated => {
                 let (subject, client) = (&record.subject, &record.client);
-                let grant = grant::in_force(&core.shared, subject, client, record.grant).await?;
+                let grant = core
+                    .shared
+                    .grants
+                    .in_force(subject, client, record.grant)
+                    .await?;
                 grant.ok_or(Refusal::InvalidToken)?;
             }
         }
@@ -116,6 +119,14 @@ impl Caller {
             stale: Cell::new(false),
             standing: Cell::new(None),
             identity: RefCell::new(None),
+        }
+    }
+
+    /// On whose behalf it calls.
+    pub(super) fn subject(&self) -> String {
+        match &self.credential {
+            Credential::Token { record, .. } => record.subject.clone(),
+            Credential::ApiKey { key, .. } => key.borrow().subject.clone(),
         }
     }
 

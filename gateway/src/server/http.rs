@@ -20,11 +20,12 @@ use crate::{
     body::Body,
     core::Core,
     forward::{self, ForwardError, upstream::ConnectError},
-    oauth::{self, Call, error::Error, form::MAX_BODY},
-    permit::{Refusal, permit},
+    oauth::{self, Call, error::Error, form::MAX_BODY, userinfo},
+    permit::{Refusal, bearer_with, permit},
     problem::Problem,
     request_id::{self, RequestId},
     route::{Found, Target, allow, is_plain},
+    site::{self, Visit},
     surface::Endpoint,
 };
 
@@ -223,7 +224,7 @@ async fn dispatch(
         Found::Target(Target::Endpoint(endpoint)) => {
             // In a box, as everything that is rare is: what the future of a
             // forwarded request has no room for need not be moved with it.
-            let response = Box::pin(endpoint_answer(core, endpoint, request)).await;
+            let response = Box::pin(endpoint_answer(core, connection, endpoint, request, id)).await;
             core.metrics.endpoint_answered(endpoint, response.status());
             response
         }
@@ -363,29 +364,49 @@ fn unforwarded(error: &ForwardError, id: &RequestId) -> Response<Body> {
 /// One of the gateway's own endpoints.
 async fn endpoint_answer(
     core: &Core,
+    connection: &Connection,
     endpoint: Endpoint,
     request: Request<Incoming>,
+    id: &RequestId,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let patience = core.shared.config.limits.idle_timeout.duration();
     let read = tokio::time::timeout(patience, read(&parts.headers, body)).await;
-    match read.unwrap_or_else(|_| Err(Error::request("the body did not come in time"))) {
+    let read = read.unwrap_or_else(|_| Err(Error::request("the body did not come in time")));
+    let answer = match read {
+        Err(error) => Err(error),
+        Ok(body) if endpoint.is_page() => {
+            let visit = Visit {
+                gateway: core.shared.clone(),
+                method: parts.method,
+                path: parts.uri.path().to_owned(),
+                query: parts.uri.query().unwrap_or_default().to_owned(),
+                headers: parts.headers,
+                body,
+                peer: connection.peer(),
+                request_id: id.as_str().to_owned(),
+            };
+            return site::answer(core, endpoint, visit).await;
+        }
+        Ok(_) if endpoint == Endpoint::Userinfo => {
+            let any = userinfo::telling(core);
+            match bearer_with(core, connection, &parts.headers, any).await {
+                Ok(bearer) => userinfo::answer(core, &bearer).await,
+                Err(refusal) => {
+                    core.metrics.refused(refusal.reason());
+                    return refused(&refusal, id);
+                }
+            }
+        }
         Ok(body) => {
-            oauth::answer(
-                core,
-                endpoint,
-                Call {
-                    headers: &parts.headers,
-                    body,
-                },
-            )
-            .await
+            let headers = &parts.headers;
+            return oauth::answer(core, endpoint, Call { headers, body }).await;
         }
-        Err(error) => {
-            core.metrics.oauth_refused(endpoint, error.code());
-            error.into_response()
-        }
-    }
+    };
+    answer.unwrap_or_else(|error| {
+        core.metrics.oauth_refused(endpoint, error.code());
+        error.into_response()
+    })
 }
 
 /// The whole body, if it is not too large.

@@ -8,6 +8,12 @@ use super::Endpoint;
 /// The endpoints below the base.
 pub(super) fn endpoints(surface: &LogbookSurface) -> Vec<(String, Method, Endpoint)> {
     [
+        ("/logbookuserauth/", Method::GET, Endpoint::LogbookAuthorize),
+        (
+            "/logbookuserauth/",
+            Method::POST,
+            Endpoint::LogbookAuthorize,
+        ),
         ("/api/token/", Method::POST, Endpoint::LogbookToken),
         ("/api/revokeToken/", Method::POST, Endpoint::LogbookRevoke),
     ]

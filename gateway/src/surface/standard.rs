@@ -27,6 +27,10 @@ pub(super) fn endpoints(surface: &StandardSurface) -> Vec<(String, Method, Endpo
         Revocation::Bearer => Endpoint::RevokeByBearer,
     };
     [
+        ("/authorize", Method::GET, Endpoint::Authorize),
+        ("/authorize", Method::POST, Endpoint::Authorize),
+        ("/userinfo", Method::GET, Endpoint::Userinfo),
+        ("/userinfo", Method::POST, Endpoint::Userinfo),
         ("/token", Method::POST, Endpoint::Token),
         (
             "/device_authorization",

@@ -182,7 +182,12 @@ impl Users {
             }
             Command::Disable { name } => {
                 let changed = self.disable(&name).await?;
-                tracing::info!(user = name, "user disabled, all sessions ended");
+                // Applications act for them no longer, whatever their tokens say.
+                let revoked = match self.by_name(&name).await? {
+                    Some(user) => self.grants.revoke_all(&user.value.subject).await?,
+                    None => 0,
+                };
+                tracing::info!(user = name, revoked, "user disabled, all sessions ended");
                 Ok(Answer::Changed(changed))
             }
             Command::Enable { name } => {

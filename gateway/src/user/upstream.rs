@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     clock::UnixSeconds,
+    pages::source::Source,
     store::{
         StoreError,
         entry::{Change, Found, Space, Stored},
@@ -203,6 +204,12 @@ impl Users {
     pub fn providers(&self) -> impl Iterator<Item = (&str, &str)> {
         let providers = self.config.users.providers.iter();
         providers.map(|provider| (provider.name.as_str(), provider.title.as_str()))
+    }
+
+    /// Where a form of the sign-in page may be redirected to: to the providers.
+    pub fn provider_sources(&self) -> impl Iterator<Item = Source> {
+        let providers = self.config.users.providers.iter();
+        providers.filter_map(|provider| Source::origin(&Url::parse(&provider.issuer).ok()?))
     }
 
     /// Sends a browser to a provider. `continue_to` is where it goes afterwards:
