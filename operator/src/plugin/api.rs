@@ -150,7 +150,7 @@ pub(super) async fn list(
 }
 
 /// One resource, if it is there. That its kind is known to the API server is for
-/// [`is_installed`] to say.
+/// [`served`] to say.
 pub(super) async fn get(
     client: &Client,
     kind: Kind,

@@ -56,7 +56,6 @@ pub(super) struct Connection {
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Show OAuthApplications, ApiKeys and Webhooks, or one of them in detail.
-    #[command(visible_alias = "get")]
     Status(StatusOptions),
     /// Have a new secret made; the old one works on for the overlap.
     ///
@@ -71,7 +70,10 @@ pub(super) enum Command {
     /// on, the secret shows on no screen and in no history:
     ///
     ///   kubectl flightgate credentials acme -o curl | sh
-    #[command(verbatim_doc_comment)]
+    #[command(
+        verbatim_doc_comment,
+        about = "Print the credentials of an OAuthApplication, ApiKey or Webhook"
+    )]
     Credentials(CredentialsOptions),
     /// Say what is wrong and what to do; exit status 1 if anything is.
     Doctor(DoctorOptions),

@@ -248,7 +248,15 @@ async fn again(access: &Access, resource: &Resource) -> Result<Resource, PluginE
 async fn wait(access: &Access, old: &Resource, timeout: Duration) -> Result<Resource, PluginError> {
     let end = Instant::now() + timeout;
     loop {
-        let now = again(access, old).await?;
+        let now = match again(access, old).await {
+            Ok(now) => now,
+            // What was asked for stays so, whether or not this was answered.
+            Err(PluginError::Api(ApiError::Other { .. })) if Instant::now() < end => {
+                sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let newest = now.secrets.first().map(|it| &it.id);
         if newest.is_some() && newest != old.secrets.first().map(|it| &it.id) {
             return Ok(now);

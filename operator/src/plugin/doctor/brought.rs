@@ -72,6 +72,7 @@ mod tests {
         let resource = served(&[("/spec/secret", brings)]);
         let found = |label: &str, lengths: &[(&str, usize)]| Found {
             labels: [(OFFERED_LABEL.to_owned(), label.to_owned())].into(),
+            rotated_for: None,
             lengths: lengths.iter().map(|(key, n)| ((*key).into(), *n)).collect(),
         };
         let what = |found: Option<&Found>| judge(&resource, found).map(|it| it.what);

@@ -22,6 +22,7 @@ use kube::{
 use super::definitions::{self, Definition};
 use crate::{
     lease::LABEL,
+    plan::ROTATED_FOR_ANNOTATION,
     plugin::{
         access::Access,
         api::{self, ApiError, Request},
@@ -68,6 +69,8 @@ pub(super) struct Leadership {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) labels: BTreeMap<String, String>,
+    /// The value of the rotate annotation that was last acted on.
+    pub(super) rotated_for: Option<String>,
     /// The length of each value; of brought Secrets alone.
     pub(super) lengths: BTreeMap<String, usize>,
 }
@@ -205,7 +208,9 @@ fn found_of(
     data: Option<BTreeMap<String, k8s_openapi::ByteString>>,
 ) -> Found {
     let data = data.unwrap_or_default().into_iter();
+    let mut annotations = metadata.annotations.unwrap_or_default();
     Found {
+        rotated_for: annotations.remove(ROTATED_FOR_ANNOTATION),
         labels: metadata.labels.unwrap_or_default(),
         lengths: data
             .map(|(key, value)| (key, zeroize::Zeroizing::new(value.0).len()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crds::condition::{CREDENTIALS_READY, Status};
 use jiff::Timestamp;
 
-use super::{Facts, Finding, advice::advice, brought, operator};
+use super::{Facts, Finding, advice::advice, brought, gather::Found, operator};
 use crate::{
     controller::FINALIZER,
     plugin::{period, resource::Resource, screen::harmless},
@@ -51,6 +51,9 @@ pub(super) fn judge(resource: &Resource, facts: &Facts) -> Vec<Finding> {
             ),
             "an operator that runs makes it again within a second, with a new secret: see that one does",
         ));
+    }
+    if let Some(Some(found)) = secret {
+        findings.extend(unrotated(resource, found, facts.now));
     }
     findings.extend(ends(resource, facts.now));
     findings
@@ -113,6 +116,27 @@ fn unobserved(resource: &Resource, facts: &Facts) -> Option<Finding> {
     Some(Finding::wrong(what, step))
 }
 
+/// A rotation that was asked for and does not come.
+fn unrotated(resource: &Resource, found: &Found, now: Timestamp) -> Option<Finding> {
+    let is_done = resource.asked.is_none() || resource.asked == found.rotated_for;
+    let changed = resource.changed_at?;
+    if is_done || resource.is_brought || resource.is_public || is_within(changed, PATIENCE, now) {
+        return None;
+    }
+    Some(Finding::wrong(
+        format!(
+            "{}: a rotation of its {} is asked for and was not made in {}.",
+            resource.title(),
+            resource.kind.noun(),
+            period::age(changed, now)
+        ),
+        format!(
+            "see that an operator runs and looks after `{}`, and that nothing above keeps it",
+            resource.namespace
+        ),
+    ))
+}
+
 /// The first condition that does not hold.
 fn condition(resource: &Resource, is_said: bool, now: Timestamp) -> Option<Finding> {
     let Some(condition) = resource.trouble() else {
@@ -172,7 +196,7 @@ fn ends(resource: &Resource, now: Timestamp) -> Vec<Finding> {
                 period::age(used, now)
             ),
             format!(
-                "kubectl flightgate rotate {}; both work until then, for at most {overlap}",
+                "kubectl flightgate rotate {}; the old one works on until its end, for at most {overlap}",
                 resource.argument()
             ),
         ));
@@ -325,6 +349,24 @@ mod tests {
         let findings = judge(&served(&[]), &facts);
         assert_eq!(findings.len(), 1);
         assert!(findings[0].what.contains("`acme-credentials` is not there"));
+    }
+
+    #[test]
+    fn a_rotation_that_does_not_come_is_told() {
+        let asked = json!({"flightgate.dev/rotate": "now"});
+        let asked = ("/metadata/annotations", asked);
+        says(
+            std::slice::from_ref(&asked),
+            &["asked for and was not made in 24h"],
+        );
+        let mut facts = healthy();
+        for found in facts.secrets.values_mut() {
+            *found = Ok(Some(Found {
+                rotated_for: Some("now".into()),
+                ..Found::default()
+            }));
+        }
+        assert_eq!(judge(&served(&[asked]), &facts), []);
     }
 
     #[test]
