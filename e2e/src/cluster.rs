@@ -199,6 +199,13 @@ impl Cluster {
             .await
     }
 
+    /// Runs `kubectl flightgate` with this kubeconfig.
+    pub async fn plugin(&self, kubeconfig: &Path, arguments: &[&str]) -> Said {
+        self.kubectl
+            .plugin(&self.folder, kubeconfig, arguments)
+            .await
+    }
+
     /// Applies the definitions, and waits until their kinds are served.
     pub async fn install_definitions(&self) {
         let folder = definitions::folder().display().to_string();

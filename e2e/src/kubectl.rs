@@ -1,6 +1,7 @@
 //! kubectl, as a person runs it.
 
 use std::{
+    env, iter,
     path::{Path, PathBuf},
     process::{Output, Stdio},
 };
@@ -10,7 +11,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use crate::{
     folder::Folder,
     patience::within,
-    program::{kube, on_path},
+    program::{built, kube, on_path},
 };
 
 /// Which kubectl, and where it keeps what it learns of a cluster.
@@ -55,29 +56,55 @@ impl Kubectl {
         arguments: &[&str],
         input: Option<&str>,
     ) -> Said {
+        let command = self.command(kubeconfig);
+        spoken(command, folder, arguments, input).await
+    }
+
+    /// Runs a plugin of it, which is a program of this workspace. Beside it on
+    /// the `PATH` is what there is anyway.
+    pub(crate) async fn plugin(
+        &self,
+        folder: &Folder,
+        kubeconfig: &Path,
+        arguments: &[&str],
+    ) -> Said {
+        let plugin = built("kubectl-flightgate");
+        let path = env::var_os("PATH").unwrap_or_default();
+        let beside = plugin.parent().unwrap().to_owned();
+        let path = env::join_paths(iter::once(beside).chain(env::split_paths(&path)));
         let mut command = self.command(kubeconfig);
-        command
-            .args(arguments)
-            .env("KUBECACHEDIR", folder.path("kubectl"))
-            .env("HOME", folder.path(""))
-            .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = Command::from(command).kill_on_drop(true).spawn().unwrap();
-        let what = format!("kubectl {}", arguments.join(" "));
-        let (stdin, text) = (child.stdin.take(), input.unwrap_or_default());
-        let write = async {
-            if let Some(mut stdin) = stdin {
-                // Who has heard enough closes its input.
-                let _ = stdin.write_all(text.as_bytes()).await;
-            }
-        };
-        let read = child.wait_with_output();
-        let (output, ()) = within(&what, async { tokio::join!(read, write) }).await;
-        Said {
-            what,
-            output: output.unwrap(),
+        command.arg("flightgate").env("PATH", path.unwrap());
+        spoken(command, folder, arguments, None).await
+    }
+}
+
+async fn spoken(
+    mut command: std::process::Command,
+    folder: &Folder,
+    arguments: &[&str],
+    input: Option<&str>,
+) -> Said {
+    command
+        .args(arguments)
+        .env("KUBECACHEDIR", folder.path("kubectl"))
+        .env("HOME", folder.path(""))
+        .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = Command::from(command).kill_on_drop(true).spawn().unwrap();
+    let what = format!("kubectl {}", arguments.join(" "));
+    let (stdin, text) = (child.stdin.take(), input.unwrap_or_default());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // Who has heard enough closes its input.
+            let _ = stdin.write_all(text.as_bytes()).await;
         }
+    };
+    let read = child.wait_with_output();
+    let (output, ()) = within(&what, async { tokio::join!(read, write) }).await;
+    Said {
+        what,
+        output: output.unwrap(),
     }
 }
 
@@ -111,7 +138,14 @@ impl Said {
         self.errors()
     }
 
-    fn errors(&self) -> String {
+    /// What it printed, having failed all the same.
+    pub fn printed(&self) -> String {
+        self.refused();
+        String::from_utf8(self.output.stdout.clone()).unwrap()
+    }
+
+    /// What it said beside what it printed.
+    pub fn errors(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 }

@@ -84,8 +84,12 @@ fn build(name: &str, path: &Path) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
+    let package = match name {
+        "kubectl-flightgate" => "flightgate-operator",
+        name => name,
+    };
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", name, "--bin", name])
+        .args(["build", "--quiet", "--package", package, "--bin", name])
         .args(["--profile", profile, "--target-dir"])
         .arg(folder.parent().unwrap())
         .current_dir(source(""))

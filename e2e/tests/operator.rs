@@ -12,6 +12,7 @@ mod helm;
 mod life;
 mod orphans;
 mod outage;
+mod plugin;
 mod rbac;
 mod readiness;
 mod refusal;

@@ -47,6 +47,8 @@ mod secret;
 mod sweep;
 mod watches;
 
+pub(crate) use self::{finalizer::FINALIZER, kind::OFFERED_LABEL};
+
 use self::{
     claims::Claims,
     desk::{Applications, Desk, Listeners},

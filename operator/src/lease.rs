@@ -18,6 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::LeaderElection;
 
+/// Stands on the Lease, whatever its name: so that people and tools find it.
+pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", "flightgate-operator");
+
 /// One replica's part in the election.
 pub struct Elector {
     api: Api<Lease>,
@@ -188,13 +191,16 @@ impl Elector {
     /// The lease as this replica would hold it, decided on `lease`.
     fn next(&self, lease: Option<Lease>) -> Lease {
         let now = MicroTime(Timestamp::now());
-        let Lease { metadata, spec } = lease.unwrap_or_else(|| Lease {
+        let Lease { mut metadata, spec } = lease.unwrap_or_else(|| Lease {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
                 ..ObjectMeta::default()
             },
             spec: None,
         });
+        let (label, value) = LABEL;
+        let labels = metadata.labels.get_or_insert_default();
+        labels.insert(label.into(), value.into());
         let old = spec.unwrap_or_default();
         let is_mine = old.holder_identity.as_deref() == Some(&self.identity);
         Lease {
@@ -280,6 +286,7 @@ mod tests {
         assert_eq!(body["metadata"]["resourceVersion"], "7", "the precondition");
         assert_eq!(body["spec"]["holderIdentity"], "me");
         assert_eq!(body["spec"]["leaseTransitions"], 5);
+        assert_eq!(body["metadata"]["labels"][LABEL.0], LABEL.1);
         held.await.unwrap();
     }
 

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod mint;
 pub mod oauth_application;
 pub mod plan;
+pub mod plugin;
 pub mod rotation;
 pub mod run;
 pub mod validate;

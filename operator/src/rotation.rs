@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long an old secret works beside the new one, unless the resource says.
-const OVERLAP: Period = Period::days(7);
+pub(crate) const OVERLAP: Period = Period::days(7);
 
 /// The secrets that were found where they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

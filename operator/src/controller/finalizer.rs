@@ -21,7 +21,7 @@ use crate::plan::{self, Event, OWNER_ANNOTATION};
 use crds::oauth_application::DeletionPolicy;
 
 /// Its name.
-pub(super) const FINALIZER: &str = "flightgate.dev/config";
+pub(crate) const FINALIZER: &str = "flightgate.dev/config";
 /// So often a release is tried again at once when others write too.
 const ATTEMPTS: u32 = 5;
 

@@ -28,7 +28,7 @@ use crate::{
 
 /// Stands on credentials Secrets: made ones, and ones that their owner offers.
 /// No other Secret is looked at or watched.
-pub(super) const OFFERED_LABEL: &str = "flightgate.dev/credentials";
+pub(crate) const OFFERED_LABEL: &str = "flightgate.dev/credentials";
 
 /// What was found of a resource.
 #[derive(Debug)]
