@@ -19,7 +19,7 @@ mod logbook;
 mod sign_in;
 mod visit;
 
-use visit::{Answer, Failure};
+use visit::{Answer, Failure, see};
 
 pub(crate) use visit::Visit;
 
@@ -50,12 +50,12 @@ async fn route(endpoint: Endpoint, visit: &Visit) -> Result<Answer, Failure> {
         Endpoint::Authorize if posted => authorize::decide(visit).await,
         Endpoint::Authorize => authorize::ask(visit).await,
         Endpoint::LogbookAuthorize if posted => logbook::take(visit).await,
-        Endpoint::LogbookAuthorize => logbook::ask(visit).await,
+        Endpoint::LogbookAuthorize => logbook::ask(visit),
         Endpoint::SignIn if posted => sign_in::take(visit).await,
         Endpoint::SignIn => sign_in::ask(visit).await,
         Endpoint::SignInReturn => sign_in::come_back(visit).await,
         Endpoint::SignOut if posted => sign_in::leave(visit).await,
-        Endpoint::SignOut => Ok(visit.see(&visit.page("/account"))),
+        Endpoint::SignOut => Ok(see(&visit.page("/account"))),
         Endpoint::Device if posted => device::take(visit).await,
         Endpoint::Device => device::ask(visit).await,
         Endpoint::Account if posted => account::take(visit).await,

@@ -13,7 +13,7 @@ use super::{
     code::{self, Approval},
     error::Error,
     form::Form,
-    grant, introspect,
+    introspect,
     issue::Tokens,
     refresh,
 };

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::{
     sign_in::{self, LEAVING},
-    visit::{Answer, Failure, Fields, Visit},
+    visit::{Answer, Failure, Fields, Visit, html, see},
 };
 use crate::{
     oauth::passkey,
@@ -84,7 +84,7 @@ async fn make_passkey(visit: &Visit, who: &SignedIn) -> Result<Answer, Failure> 
         expires: visit.gateway.clock.now() + lifetime,
         account: &account,
     };
-    visit.html(StatusCode::OK, &Policy::default(), &view)
+    html(StatusCode::OK, &Policy::default(), &view)
 }
 
 async fn change_password(
@@ -139,7 +139,7 @@ async fn change_password(
 async fn leave_everywhere(visit: &Visit, who: &SignedIn) -> Result<Answer, Failure> {
     visit.gateway.users.end_sessions(&who.user.username).await?;
     audit::event("signed_out_everywhere", &who.user.subject, "");
-    let answer = visit.see(&visit.page("/sign-in"));
+    let answer = see(&visit.page("/sign-in"));
     Ok(sign_in::with_cookies(
         answer,
         cookie::clear(cookie::SESSION),
@@ -222,5 +222,5 @@ async fn page(visit: &Visit, who: &SignedIn, news: Option<&News>) -> Result<Answ
         Some(News::Problem(_)) => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,
     };
-    Ok(csrf.on(visit.html(status, &Policy::default(), &view)?))
+    Ok(csrf.on(html(status, &Policy::default(), &view)?))
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::{
     destination::after_sign_in,
-    visit::{Answer, Failure, Shown, Visit, with_query},
+    visit::{Answer, Failure, Shown, Visit, html, see, with_query},
 };
 use crate::{
     oauth::authorize::{Dialect, Fault, Refused, Request, Unverified},
@@ -36,14 +36,14 @@ pub(super) async fn ask(visit: &Visit) -> Result<Answer, Failure> {
     let gateway = &visit.gateway;
     let grantable = request.grantable(gateway, who.user.is_admin);
     if grantable.is_empty() {
-        return Ok(visit.see(&request.refusal(gateway, Fault::NOTHING_TO_GRANT)));
+        return Ok(see(&request.refusal(gateway, Fault::NOTHING_TO_GRANT)));
     }
     let granted = granted(visit, &request, &who).await?;
     if granted.contains(grantable) && !request.always_asks() {
         return approve(visit, &request, &who, grantable).await;
     }
     if request.prompt.none {
-        return Ok(visit.see(&request.refusal(gateway, Fault::CONSENT_REQUIRED)));
+        return Ok(see(&request.refusal(gateway, Fault::CONSENT_REQUIRED)));
     }
     page(visit, &request, &who, granted, None)
 }
@@ -61,7 +61,7 @@ pub(super) async fn decide(visit: &Visit) -> Result<Answer, Failure> {
     let gateway = &visit.gateway;
     if fields.get("decision") != Some("allow") {
         audit::event("consent_denied", &who.user.subject, &request.client.id);
-        return Ok(visit.see(&request.refusal(gateway, Fault::DENIED)));
+        return Ok(see(&request.refusal(gateway, Fault::DENIED)));
     }
     let grantable = request.grantable(gateway, who.user.is_admin);
     let ticked = gateway.catalogue.set(fields.all("scope")).and(grantable);
@@ -75,7 +75,7 @@ pub(super) async fn decide(visit: &Visit) -> Result<Answer, Failure> {
 /// Says why nobody is sent on, or sends the client its error.
 pub(super) fn refuse(visit: &Visit, refused: Refused) -> Result<Answer, Failure> {
     match refused {
-        Refused::Redirect(url) => Ok(visit.see(&url)),
+        Refused::Redirect(url) => Ok(see(&url)),
         Refused::Page(unverified) => {
             let heading = match unverified {
                 Unverified::Client => "This application is not known here",
@@ -102,7 +102,7 @@ async fn recent(visit: &Visit, request: &Request) -> Result<Option<SignedIn>, Fa
 
 fn sign_in_first(visit: &Visit, request: &Request) -> Answer {
     if request.prompt.none {
-        return visit.see(&request.refusal(&visit.gateway, Fault::LOGIN_REQUIRED));
+        return see(&request.refusal(&visit.gateway, Fault::LOGIN_REQUIRED));
     }
     let back = with_query(&visit.path, &after_sign_in(&visit.query));
     super::sign_in::first(visit, &back)
@@ -138,7 +138,7 @@ async fn approve(
             request.refusal(gateway, Fault::UNAVAILABLE)
         }
     };
-    Ok(visit.see(&place))
+    Ok(see(&place))
 }
 
 fn page(
@@ -182,5 +182,5 @@ fn page(
         opener: Opener::Kept,
         ..shown.policy()
     };
-    Ok(csrf.on(visit.html(StatusCode::OK, &policy, &view)?))
+    Ok(csrf.on(html(StatusCode::OK, &policy, &view)?))
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{
     sign_in::{self, LEAVING, parameter},
-    visit::{Answer, Failure, Fields, Shown, Visit},
+    visit::{Answer, Failure, Fields, Shown, Visit, html},
 };
 use crate::{
     oauth::device::{self, Waiting},
@@ -119,7 +119,7 @@ async fn decide(
             Outcome::Denied
         },
     };
-    visit.html(StatusCode::OK, &Policy::default(), &view)
+    html(StatusCode::OK, &Policy::default(), &view)
 }
 
 fn grantable(visit: &Visit, who: &SignedIn, waiting: &Waiting) -> ScopeSet {
@@ -152,7 +152,7 @@ fn entry(
         Some(_) => StatusCode::BAD_REQUEST,
         None => StatusCode::OK,
     };
-    let mut answer = visit.html(status, &Policy::default(), &view)?;
+    let mut answer = html(status, &Policy::default(), &view)?;
     if let Some(Problem::Throttled { wait }) = problem {
         let wait = HeaderValue::from(wait.as_secs());
         answer.headers_mut().insert(header::RETRY_AFTER, wait);
@@ -192,5 +192,5 @@ fn confirm(
         scopes: &scopes,
         problem,
     };
-    Ok(csrf.on(visit.html(StatusCode::OK, &shown.policy(), &view)?))
+    Ok(csrf.on(html(StatusCode::OK, &shown.policy(), &view)?))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 
-use super::visit::{Answer, Failure, Shown, Visit};
+use super::visit::{Answer, Failure, Shown, Visit, html, see};
 use crate::{
     oauth::{
         authorize::{Dialect, Fault, Request},
@@ -26,7 +26,7 @@ use crate::{
 const PURPOSE: &str = "passkey";
 
 /// Shows where to type the passkey.
-pub(super) async fn ask(visit: &Visit) -> Result<Answer, Failure> {
+pub(super) fn ask(visit: &Visit) -> Result<Answer, Failure> {
     match Request::parse(&visit.gateway, &visit.query, Dialect::Logbook) {
         Ok(request) => page(visit, &request, None),
         Err(refused) => super::authorize::refuse(visit, refused),
@@ -44,7 +44,7 @@ pub(super) async fn take(visit: &Visit) -> Result<Answer, Failure> {
     let client = &request.client;
     if fields.get("decision") == Some("deny") {
         audit::event("consent_denied", "", &client.id);
-        return Ok(visit.see(&request.refusal(gateway, Fault::DENIED)));
+        return Ok(see(&request.refusal(gateway, Fault::DENIED)));
     }
     let attempt = gateway.users.throttle.attempt(&[
         (Purpose::Passkey, Who::Address(visit.peer)),
@@ -67,7 +67,7 @@ pub(super) async fn take(visit: &Visit) -> Result<Answer, Failure> {
     let place = request
         .approve(gateway, subject, request.scopes, ttl)
         .await?;
-    Ok(visit.see(&place))
+    Ok(see(&place))
 }
 
 fn page(visit: &Visit, request: &Request, problem: Option<Problem>) -> Result<Answer, Failure> {
@@ -98,7 +98,7 @@ fn page(visit: &Visit, request: &Request, problem: Option<Problem>) -> Result<An
         Some(Problem::Refused) => StatusCode::UNAUTHORIZED,
         None => StatusCode::OK,
     };
-    let mut answer = visit.html(status, &policy, &view)?;
+    let mut answer = html(status, &policy, &view)?;
     if let Some(Problem::Throttled { wait }) = problem {
         let wait = HeaderValue::from(wait.as_secs());
         answer.headers_mut().insert(header::RETRY_AFTER, wait);

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{
     destination::Destination,
-    visit::{Answer, Failure, Visit},
+    visit::{Answer, Failure, Visit, html, see},
 };
 use crate::{
     pages::{
@@ -33,7 +33,7 @@ pub(super) fn first(visit: &Visit, back: &str) -> Answer {
     let query = Serializer::new(String::new())
         .append_pair("continue", back)
         .finish();
-    visit.see(&format!("{}?{query}", visit.page("/sign-in")))
+    see(&format!("{}?{query}", visit.page("/sign-in")))
 }
 
 /// Shows the sign-in page.
@@ -66,10 +66,7 @@ pub(super) async fn take(visit: &Visit) -> Result<Answer, Failure> {
     {
         Ok(started) => {
             audit::event("signed_in", &started.user.subject, "");
-            Ok(with_cookies(
-                visit.see(&destination.target),
-                started.cookies,
-            ))
+            Ok(with_cookies(see(&destination.target), started.cookies))
         }
         Err(SignInError::Wrong) => {
             audit::event("sign_in_failed", "", "");
@@ -94,10 +91,7 @@ async fn begin(
         .begin_upstream(provider, &destination.target, visit.peer, &visit.headers)
         .await;
     match begun {
-        Ok(begun) => Ok(with_cookies(
-            visit.see(begun.redirect.as_str()),
-            begun.cookies,
-        )),
+        Ok(begun) => Ok(with_cookies(see(begun.redirect.as_str()), begun.cookies)),
         Err(UpstreamError::Wait(wait)) => {
             let wait = Duration::from_secs(wait.0);
             page(visit, destination, "", Some(Problem::Throttled { wait }))
@@ -121,10 +115,7 @@ pub(super) async fn come_back(visit: &Visit) -> Result<Answer, Failure> {
         Ok(finished) => {
             audit::event("signed_in_upstream", &finished.user.subject, "");
             let destination = Destination::parse(visit, Some(&finished.continue_to));
-            Ok(with_cookies(
-                visit.see(&destination.target),
-                finished.cookies,
-            ))
+            Ok(with_cookies(see(&destination.target), finished.cookies))
         }
         Err(unfinished) => {
             audit::event("sign_in_upstream_failed", "", "");
@@ -139,21 +130,20 @@ pub(super) async fn come_back(visit: &Visit) -> Result<Answer, Failure> {
 pub(super) async fn leave(visit: &Visit) -> Result<Answer, Failure> {
     let who = visit.signed_in().await?;
     let Some(who) = who else {
-        return Ok(visit.see(&visit.page("/sign-in")));
+        return Ok(see(&visit.page("/sign-in")));
     };
     let fields = visit.form(LEAVING, Some(&who))?;
     visit.gateway.users.end_session(&who.cookie).await?;
     audit::event("signed_out", &who.user.subject, "");
-    let answer = match fields.get("continue") {
-        Some(back) => first(visit, &Destination::parse(visit, Some(back)).target),
-        None => {
-            let sign_in = Link::path(&visit.page("/sign-in")).ok();
-            let view = SignedOut {
-                brand: visit.brand(),
-                sign_in: sign_in.as_ref(),
-            };
-            visit.html(StatusCode::OK, &Policy::default(), &view)?
-        }
+    let answer = if let Some(back) = fields.get("continue") {
+        first(visit, &Destination::parse(visit, Some(back)).target)
+    } else {
+        let sign_in = Link::path(&visit.page("/sign-in")).ok();
+        let view = SignedOut {
+            brand: visit.brand(),
+            sign_in: sign_in.as_ref(),
+        };
+        html(StatusCode::OK, &Policy::default(), &view)?
     };
     Ok(with_cookies(answer, cookie::clear(cookie::SESSION)))
 }
@@ -226,7 +216,7 @@ fn page(
         Some(Problem::Provider) => StatusCode::BAD_GATEWAY,
         None => StatusCode::OK,
     };
-    let mut answer = visit.html(status, &policy, &view)?;
+    let mut answer = html(status, &policy, &view)?;
     if let Some(Problem::Throttled { wait }) = problem {
         let wait = HeaderValue::from(wait.as_secs());
         answer.headers_mut().insert(header::RETRY_AFTER, wait);

@@ -173,35 +173,6 @@ impl Visit {
         Ok(Fields(fields.take(MAX_FIELDS).collect()))
     }
 
-    /// A page.
-    pub(super) fn html(
-        &self,
-        status: StatusCode,
-        policy: &Policy,
-        view: &impl Template,
-    ) -> Result<Answer, Failure> {
-        let mut answer = Response::new(Bytes::from(view.render()?));
-        *answer.status_mut() = status;
-        let kind = HeaderValue::from_static("text/html; charset=utf-8");
-        answer.headers_mut().insert(header::CONTENT_TYPE, kind);
-        policy.put(answer.headers_mut());
-        Ok(answer)
-    }
-
-    /// On to another place, with GET (RFC 9700 section 4.12).
-    pub(super) fn see(&self, place: &str) -> Answer {
-        let mut answer = Response::new(Bytes::new());
-        match HeaderValue::from_str(place) {
-            Ok(location) => {
-                *answer.status_mut() = StatusCode::SEE_OTHER;
-                answer.headers_mut().insert(header::LOCATION, location);
-            }
-            Err(_) => *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-        }
-        Policy::default().put(answer.headers_mut());
-        answer
-    }
-
     /// A page that says what happened.
     pub(super) fn message(
         &self,
@@ -217,7 +188,7 @@ impl Visit {
             request_id: Some(&self.request_id),
             back,
         };
-        self.html(status, &Policy::default(), &view)
+        html(status, &Policy::default(), &view)
     }
 
     /// What is said when there is no page.
@@ -274,6 +245,34 @@ impl Visit {
             })
             .collect()
     }
+}
+
+/// A page.
+pub(super) fn html(
+    status: StatusCode,
+    policy: &Policy,
+    view: &impl Template,
+) -> Result<Answer, Failure> {
+    let mut answer = Response::new(Bytes::from(view.render()?));
+    *answer.status_mut() = status;
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    policy.put(answer.headers_mut());
+    Ok(answer)
+}
+
+/// On to another place, with GET (RFC 9700 section 4.12).
+pub(super) fn see(place: &str) -> Answer {
+    let mut answer = Response::new(Bytes::new());
+    match HeaderValue::from_str(place) {
+        Ok(location) => {
+            *answer.status_mut() = StatusCode::SEE_OTHER;
+            answer.headers_mut().insert(header::LOCATION, location);
+        }
+        Err(_) => *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    Policy::default().put(answer.headers_mut());
+    answer
 }
 
 /// What is shown of an application.
