@@ -65,7 +65,7 @@ install_envoy() {
 install_debian
 install_envoy
 
-packages=(-p flightgate-bench)
+packages=(-p flightgate-bench -p flightgate-e2e)
 [ -n "${FLIGHTGATE_GATEWAY:-}" ] || packages+=(-p flightgate-gateway)
 [ -n "${FLIGHTGATE_OPERATOR:-}" ] || packages+=(-p flightgate-operator)
 cargo build --release --locked "${packages[@]}" >&2

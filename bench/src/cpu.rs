@@ -32,6 +32,11 @@ impl CpuTime {
         Self { by_thread }
     }
 
+    /// The CPU time used since the start.
+    pub fn total(&self) -> Duration {
+        Duration::from_nanos(self.by_thread.values().sum())
+    }
+
     /// The CPU time used since `earlier`.
     ///
     /// The time of a thread that has ended in between is not in it. The servers

@@ -49,6 +49,22 @@ pub enum Error {
         /// Its complaint.
         why: String,
     },
+    /// The API server refused something, or could not be asked.
+    #[error("could not {doing}: {source}")]
+    Kubernetes {
+        /// What was being done, as the rest of "could not …".
+        doing: String,
+        /// What came of it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What was waited for did not come.
+    #[error("{what}: not within {seconds} s")]
+    Slow {
+        /// What was waited for, and how far it had come.
+        what: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// TLS could not be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),

@@ -17,6 +17,7 @@ pub mod link;
 pub mod load;
 pub mod machine;
 pub mod memory;
+pub mod operator;
 pub mod peers;
 pub mod response;
 pub mod rig;

@@ -1,7 +1,7 @@
 //! `flightgate-bench`: measures the gateway side by side with its peers.
 
 use clap::{Parser, Subcommand};
-use flightgate_bench::{client, error::Error, launch, run, upstream};
+use flightgate_bench::{client, error::Error, launch, operator, run, upstream};
 use std::process::ExitCode;
 
 /// The load generator's buffers should cost as little as they can.
@@ -23,6 +23,9 @@ enum Command {
     /// The load generator.
     #[command(hide = true)]
     Load(client::Options),
+    /// The measurements on an API server.
+    #[command(hide = true)]
+    Operator(operator::Options),
     /// The API behind every proxy.
     #[command(hide = true)]
     Upstream(upstream::Options),
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let result: Result<(), Error> = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Load(options) => client::run(&options),
+        Command::Operator(options) => operator::run(&options),
         Command::Upstream(options) => upstream::run(&options),
         Command::Launch(options) => Err(launch::run(&options)),
     };

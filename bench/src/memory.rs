@@ -4,20 +4,26 @@ use crate::error::{Doing, Error};
 use std::fs;
 
 /// The memory of a process, in KiB.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Memory {
     /// Resident: what the process has in memory, shared pages counted in full.
     pub resident_kib: u64,
     /// Proportional: shared pages divided among those who share them.
     pub proportional_kib: u64,
+    /// The most that was ever resident.
+    pub peak_kib: u64,
 }
 
 impl Memory {
-    /// Reads `/proc/PID/smaps_rollup`.
+    /// Reads `/proc/PID/smaps_rollup` and `/proc/PID/status`.
     pub fn of(pid: u32) -> Result<Self, Error> {
-        let path = format!("/proc/{pid}/smaps_rollup");
-        let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
+        let read = |name: &str| {
+            let path = format!("/proc/{pid}/{name}");
+            fs::read_to_string(&path).doing(|| format!("read {path}"))
+        };
+        let (text, status) = (read("smaps_rollup")?, read("status")?);
         Ok(Self {
+            peak_kib: field(&status, "VmHWM:"),
             resident_kib: field(&text, "Rss:"),
             proportional_kib: field(&text, "Pss:"),
         })

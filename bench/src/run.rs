@@ -4,7 +4,7 @@ use crate::{
     added,
     client::Report,
     error::{Doing, Error},
-    machine,
+    machine, operator,
     peers::{FLIGHTGATE, KINDS, Peer},
     rig::Rig,
     rounds, start, tokens,
@@ -47,6 +47,12 @@ pub struct Settings {
     /// Keep-alive connections, each with its own token.
     #[arg(long, default_value_t = 64)]
     pub connections: usize,
+    /// Applications, one after the other, whose first token is waited for.
+    #[arg(long, default_value_t = 500)]
+    pub applies: usize,
+    /// Applications that a cold operator finds.
+    #[arg(long, default_value_t = 10_000)]
+    pub applications: usize,
 }
 
 /// A part of the report.
@@ -58,6 +64,8 @@ pub enum Table {
     Tokens,
     /// Start and idle memory.
     Start,
+    /// The operator on an API server.
+    Operator,
     /// All of them.
     All,
 }
@@ -68,6 +76,11 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if settings.rounds == 0 || settings.connections == 0 || settings.seconds <= 0.0 {
         return Err(Error::Usage(
             "rounds, connections and seconds must be above zero".to_owned(),
+        ));
+    }
+    if settings.applies == 0 || settings.applications == 0 {
+        return Err(Error::Usage(
+            "applies and applications must be above zero".to_owned(),
         ));
     }
     let wants = |table: Table| options.table.iter().any(|&t| t == table || t == Table::All);
@@ -93,6 +106,13 @@ pub fn run(options: &Options) -> Result<(), Error> {
         if let Some(measured) = unless_absent(start::measure(&rig, settings))? {
             say(&start::table(&measured));
             results["start"] = json!(measured);
+        }
+    }
+    if wants(Table::Operator) {
+        say("\n## Operator\n\n");
+        if let Some(measured) = unless_absent(operator::measure(&rig, settings))? {
+            say(&operator::table::tables(&measured));
+            results["operator"] = json!(measured);
         }
     }
     let path = options

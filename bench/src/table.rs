@@ -15,6 +15,17 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// The smallest value that at least this share of all (0 to 1) stays within; not
+/// a number of nothing.
+#[allow(clippy::cast_precision_loss)] // No run has 2^52 samples.
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let within = |rank: usize| rank as f64 >= share * values.len() as f64;
+    let rank = (1..=values.len()).find(|&rank| within(rank));
+    rank.map_or(f64::NAN, |rank| values[rank - 1])
+}
+
 /// A table with its first column to the left and all others to the right.
 pub fn markdown(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -81,6 +92,15 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median([]), None);
+    }
+
+    #[test]
+    fn a_quantile_is_a_value_that_was_measured() {
+        let values: Vec<f64> = (1..=500).rev().map(f64::from).collect();
+        assert!((quantile(&values, 0.5) - 250.0).abs() < 0.1);
+        assert!((quantile(&values, 0.99) - 495.0).abs() < 0.1);
+        assert!((quantile(&values, 1.0) - 500.0).abs() < 0.1);
+        assert!(quantile(&[], 0.5).is_nan());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! etcd, kube-apiserver and kube-controller-manager, of a test's own.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use http::Request;
 
@@ -22,6 +22,7 @@ const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,ser
 const CA: &str = "ca.crt";
 const SERVER: [&str; 2] = ["server.crt", "server.key"];
 const TOKENS: [&str; 2] = ["token.pub", "token.key"];
+const AUDIT_POLICY: &str = "audit-policy.json";
 const CONTROLLERS_ACCESS: &str = "controllers.kubeconfig";
 
 /// A control plane without nodes. Dropping it ends it.
@@ -32,6 +33,7 @@ pub struct ControlPlane {
     etcd: Process,
     cluster: Cluster,
     port: Port,
+    is_audited: bool,
     /// Keys, certificates and logs.
     folder: Folder,
     /// What etcd keeps, and its sockets.
@@ -41,7 +43,17 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts one, with the definitions installed and the controllers running.
     pub async fn start() -> Self {
-        let mut plane = Self::start_without_controllers().await;
+        Self::start_whole(None).await
+    }
+
+    /// The same, with an API server that logs requests by this audit policy
+    /// (`audit.k8s.io/v1`) to [`ControlPlane::audit_log`].
+    pub async fn start_audited(policy: &str) -> Self {
+        Self::start_whole(Some(policy)).await
+    }
+
+    async fn start_whole(audit_policy: Option<&str>) -> Self {
+        let mut plane = Self::start_server_alone(audit_policy).await;
         // First, because the garbage collector looks for new kinds every 30 s.
         plane.cluster.install_definitions().await;
         plane.start_controllers().await;
@@ -51,15 +63,23 @@ impl ControlPlane {
     /// Starts etcd and the API server: no definitions, and nobody who removes
     /// what a deleted owner or namespace leaves behind.
     pub async fn start_without_controllers() -> Self {
+        Self::start_server_alone(None).await
+    }
+
+    async fn start_server_alone(audit_policy: Option<&str>) -> Self {
         let (folder, data, port) = (Folder::new(), Folder::in_memory(), Port::reserve());
         let etcd = start_etcd(&folder, &data);
         let admin = write_keys(&folder, port.number());
+        if let Some(policy) = audit_policy {
+            folder.write(AUDIT_POLICY, policy);
+        }
         let mut plane = Self {
             controllers: None,
             server: None,
             etcd,
             cluster: Cluster::own(admin),
             port,
+            is_audited: audit_policy.is_some(),
             folder,
             data,
         };
@@ -83,29 +103,10 @@ impl ControlPlane {
     /// Starts the API server, again if it was stopped, on the same port and on
     /// what etcd has kept, and waits until it is ready.
     pub async fn start_server(&mut self) {
-        let (port, path) = (self.port.number().to_string(), |name| self.path(name));
-        let server = self.server.insert(start(
-            &self.folder,
-            "kube-apiserver",
-            &[
-                ("etcd-servers", &socket(&self.data, "client")),
-                ("bind-address", "127.0.0.1"),
-                ("advertise-address", "127.0.0.1"),
-                ("endpoint-reconciler-type", "none"),
-                ("secure-port", &port),
-                ("permit-port-sharing", "true"),
-                ("tls-cert-file", &path(SERVER[0])),
-                ("tls-private-key-file", &path(SERVER[1])),
-                ("client-ca-file", &path(CA)),
-                ("service-account-issuer", "https://kubernetes.default.svc"),
-                ("service-account-key-file", &path(TOKENS[0])),
-                ("service-account-signing-key-file", &path(TOKENS[1])),
-                ("service-cluster-ip-range", "10.96.0.0/16"),
-                ("authorization-mode", "RBAC"),
-                ("allow-privileged", "true"),
-                ("profiling", "false"),
-            ],
-        ));
+        let flags = self.server_flags();
+        let flags: Vec<_> = flags.iter().map(|(it, value)| (*it, &value[..])).collect();
+        let server = start(&self.folder, "kube-apiserver", &flags);
+        let server = self.server.insert(server);
         let client = self.cluster.client().await;
         eventually("an API server that is ready", async || {
             self.etcd.assert_runs();
@@ -118,6 +119,39 @@ impl ControlPlane {
             })
         })
         .await;
+    }
+
+    fn server_flags(&self) -> Vec<(&'static str, String)> {
+        let path = |name| self.path(name);
+        let mut flags = vec![
+            ("etcd-servers", socket(&self.data, "client")),
+            ("bind-address", "127.0.0.1".into()),
+            ("advertise-address", "127.0.0.1".into()),
+            ("endpoint-reconciler-type", "none".into()),
+            ("secure-port", self.port.number().to_string()),
+            ("permit-port-sharing", "true".into()),
+            ("tls-cert-file", path(SERVER[0])),
+            ("tls-private-key-file", path(SERVER[1])),
+            ("client-ca-file", path(CA)),
+            (
+                "service-account-issuer",
+                "https://kubernetes.default.svc".into(),
+            ),
+            ("service-account-key-file", path(TOKENS[0])),
+            ("service-account-signing-key-file", path(TOKENS[1])),
+            ("service-cluster-ip-range", "10.96.0.0/16".into()),
+            ("authorization-mode", "RBAC".into()),
+            ("allow-privileged", "true".into()),
+            ("profiling", "false".into()),
+        ];
+        if self.is_audited {
+            let log = self.audit_log().display().to_string();
+            flags.push(("audit-policy-file", path(AUDIT_POLICY)));
+            flags.push(("audit-log-path", log));
+            // One file, however long it gets.
+            flags.push(("audit-log-maxsize", "100000".into()));
+        }
+        flags
     }
 
     /// Starts kube-controller-manager, and waits for its first work, the default
@@ -142,6 +176,12 @@ impl ControlPlane {
         );
         let controllers = self.controllers.insert(controllers);
         self.cluster.default_account(controllers).await;
+    }
+
+    /// Where the requests are that the audit policy has logged, one JSON object
+    /// on each line.
+    pub fn audit_log(&self) -> PathBuf {
+        self.data.path("audit.log")
     }
 
     /// The process ids of what runs: etcd, API server, controllers.

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
@@ -163,8 +163,13 @@ pub(crate) fn launcher() -> PathBuf {
     path
 }
 
-/// Where Cargo puts the programs of the profile that this test was built with.
+/// Where Cargo puts the programs of the profile that this one was built with: a
+/// test is in a folder below, a program is there itself.
 pub(crate) fn beside_the_tests(name: &str) -> PathBuf {
     let here = env::current_exe().unwrap();
-    here.parent().and_then(Path::parent).unwrap().join(name)
+    let mut folder = here.parent().unwrap();
+    if folder.file_name() == Some(OsStr::new("deps")) {
+        folder = folder.parent().unwrap();
+    }
+    folder.join(name)
 }

@@ -17,6 +17,7 @@ const BINARIES: &str = "FLIGHTGATE_E2E_BINARIES";
 /// A program of this workspace that is about to run.
 pub struct Program {
     name: String,
+    path: Option<PathBuf>,
     arguments: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
     log: PathBuf,
@@ -26,10 +27,18 @@ impl Program {
     pub(crate) fn new(name: &str, log: PathBuf) -> Self {
         Self {
             name: name.to_owned(),
+            path: None,
             arguments: Vec::new(),
             variables: Vec::new(),
             log,
         }
+    }
+
+    /// Takes it from this file, rather than to build it.
+    #[must_use]
+    pub fn at(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_owned());
+        self
     }
 
     /// Adds arguments.
@@ -51,7 +60,7 @@ impl Program {
 
     /// Starts it.
     pub fn start(self) -> Process {
-        let program = built(&self.name);
+        let program = self.path.unwrap_or_else(|| built(&self.name));
         Process::start(
             &self.name,
             &program,

@@ -203,6 +203,14 @@ impl Site {
 }
 
 impl Credential {
+    /// What these are.
+    pub fn new(client_id: String, client_secret: String) -> Self {
+        Self {
+            client_id,
+            client_secret,
+        }
+    }
+
     fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).doing(|| format!("read {}", path.display()))?;
         let value = |name: &str| {
@@ -241,9 +249,13 @@ impl Credential {
     }
 }
 
+/// What a gateway's ready file says.
 #[derive(Deserialize)]
-struct Ready {
-    public: SocketAddr,
+pub struct Ready {
+    /// Where its TLS listener is.
+    pub public: SocketAddr,
+    /// Where its listener for the platform is.
+    pub admin: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -251,8 +263,8 @@ struct Token {
     access_token: String,
 }
 
-/// The quota is counted for every request and never used up.
-fn gateway_yaml(rig: &Rig, workers: usize) -> String {
+/// Its configuration. The quota is counted for every request and never used up.
+pub fn gateway_yaml(rig: &Rig, workers: usize) -> String {
     let certificate = rig.certificate.certificate.display();
     let key = rig.certificate.key.display();
     let upstream = rig.upstream;

@@ -2,7 +2,7 @@
 //! changes. A document that cannot be read leaves its last good form in force.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -13,15 +13,22 @@ use std::{
 
 use crds::gateway_config::GatewayConfig;
 use notify::{RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Loaded, Registry};
 use crate::scopes::Catalogue;
+
+mod news;
+
+use self::news::{Changed, News};
 
 /// Larger files are not documents.
 const MAX_DOCUMENT: u64 = 1 << 20;
 /// Changes within this time are taken together.
 const SETTLE: Duration = Duration::from_millis(20);
+/// Between two looks for each unit of time that one took: a fifth of a core at
+/// most goes into looking.
+const IDLE_SHARE: u32 = 4;
 /// How often the directory is read even though nobody said that it changed:
 /// some file systems tell nobody.
 const RESCAN: Duration = Duration::from_secs(30);
@@ -108,22 +115,44 @@ impl Directory {
             rejected: 0,
         };
         for (name, path) in found {
-            match self.look_at(&name, &path) {
-                Ok(changed) => scan.changed |= changed,
-                // Told already, and still so.
-                Err(reason) if self.rejected.get(&name) == Some(&reason) => {}
-                Err(reason) => {
-                    tracing::warn!(
-                        document = name,
-                        reason,
-                        "document not read, its last good form serves on"
-                    );
-                    self.rejected.insert(name, reason);
-                    scan.rejected += 1;
-                }
-            }
+            self.note(&mut scan, name, &path);
         }
         Ok(scan)
+    }
+
+    /// Reads these documents, if they changed since the last look.
+    fn scan_documents(&mut self, names: BTreeSet<String>) -> Scan {
+        let mut scan = Scan::default();
+        for name in names {
+            let path = self.path.join(format!("{name}.json"));
+            let is_gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+            if fs::symlink_metadata(&path).is_err_and(is_gone) {
+                scan.changed |= self.documents.remove(&name).is_some();
+                self.rejected.remove(&name);
+                self.stamps.remove(&name);
+            } else {
+                self.note(&mut scan, name, &path);
+            }
+        }
+        scan
+    }
+
+    /// Looks at one document, and notes what came of it.
+    fn note(&mut self, scan: &mut Scan, name: String, path: &Path) {
+        match self.look_at(&name, path) {
+            Ok(changed) => scan.changed |= changed,
+            // Told already, and still so.
+            Err(reason) if self.rejected.get(&name) == Some(&reason) => {}
+            Err(reason) => {
+                tracing::warn!(
+                    document = name,
+                    reason,
+                    "document not read, its last good form serves on"
+                );
+                self.rejected.insert(name, reason);
+                scan.rejected += 1;
+            }
+        }
     }
 
     /// Drops what is no longer there; true if that changes what is in force.
@@ -177,11 +206,11 @@ impl Directory {
 
     /// Follows the directory for ever and hands over each new state.
     pub async fn follow(mut self, mut publish: impl FnMut(&mut Self, &Scan)) {
-        let (changed, mut news) = mpsc::channel(1);
+        let news = Arc::new(News::default());
         let mut watcher = None;
         loop {
             if watcher.is_none() {
-                match watch(&self.path, changed.clone()) {
+                match watch(&self.path, news.clone()) {
                     Ok(watching) => watcher = Some(watching),
                     Err(error) => tracing::warn!(
                         %error, path = %self.path.display(),
@@ -189,33 +218,35 @@ impl Directory {
                     ),
                 }
             }
-            match self.scan() {
+            let begun = Instant::now();
+            let scan = match news.take() {
+                Changed::Documents(names) => Ok(self.scan_documents(names)),
+                Changed::Anything => self.scan(),
+            };
+            match scan {
                 Ok(scan) => publish(&mut self, &scan),
                 Err(error) => {
                     tracing::warn!(%error, "resources not read, the last good state serves on");
+                    news.forget();
                 }
             }
+            let rested = Instant::now() + begun.elapsed() * IDLE_SHARE;
             let patience = if watcher.is_some() {
                 RESCAN
             } else {
                 RESCAN_UNWATCHED
             };
-            let _ = tokio::time::timeout(patience, news.recv()).await;
-            tokio::time::sleep(SETTLE).await;
-            while news.try_recv().is_ok() {}
+            if timeout(patience, news.told()).await.is_err() {
+                news.forget();
+            }
+            sleep_until(rested.max(Instant::now() + SETTLE)).await;
         }
     }
 }
 
-/// Has `changed` told of whatever happens in the folder.
-fn watch(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file is an event as well, and nothing that matters here.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            // Full: a look is due already.
-            let _ = changed.try_send(());
-        }
-    })?;
+/// Has `news` hear of whatever happens in the folder.
+fn watch(path: &Path, news: Arc<News>) -> notify::Result<notify::RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event| news.hear(event))?;
     watcher.watch(path, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
@@ -321,6 +352,33 @@ store: {sled: {path: data}}
         fs::remove_file(&path).unwrap();
         assert!(directory.scan().unwrap().changed);
         assert!(directory.registry().client("b").is_none());
+    }
+
+    #[test]
+    fn a_look_at_some_documents_finds_what_a_look_at_all_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut directory = directory(folder.path());
+        let path = |name: &str| folder.path().join(name);
+        let names = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect();
+        fs::write(path("a.json"), application("a", "default")).unwrap();
+        fs::write(path("b.json"), application("b", "default")).unwrap();
+        assert!(directory.scan_documents(names(&["a"])).changed);
+        assert!(directory.registry().client("b").is_none(), "not told");
+        assert!(directory.scan_documents(names(&["a", "b"])).changed);
+        assert_eq!(directory.scan().unwrap(), Scan::default());
+
+        fs::write(path("a.json"), "{").unwrap();
+        fs::remove_file(path("b.json")).unwrap();
+        assert_eq!(
+            directory.scan_documents(names(&["a", "b", "never-there"])),
+            Scan {
+                changed: true,
+                rejected: 1
+            }
+        );
+        assert!(directory.registry().client("a").is_some());
+        assert!(directory.registry().client("b").is_none());
+        assert_eq!(directory.scan().unwrap(), Scan::default());
     }
 
     #[test]
