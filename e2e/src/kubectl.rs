@@ -111,7 +111,14 @@ impl Said {
         self.errors()
     }
 
-    fn errors(&self) -> String {
+    /// All that it said.
+    pub fn output(&self) -> String {
+        let printed = String::from_utf8_lossy(&self.output.stdout);
+        format!("{printed}{}", self.errors())
+    }
+
+    /// What it complained of, if anything.
+    pub fn errors(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 }
