@@ -62,8 +62,8 @@ pub struct ApiKeySpec {
     #[serde(default = "schema::default_name")]
     #[schemars(schema_with = "schema::entry_name")]
     pub plan: String,
-    /// How long after its making a key ends, such as 90d; absent: it has no
-    /// end.
+    /// How long after its making a key ends: a whole number and a unit of s, m,
+    /// h, d or w, such as 90d; absent: it has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::lifetime")]
     pub expires_after: Option<Period>,
@@ -81,15 +81,19 @@ pub struct ApiKeySpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline, extend("x-kubernetes-validations" = [schema::secret_name_is_immutable()]))]
 pub struct MintedSecret {
-    /// Its name in the resource's namespace; by default the resource's name and
-    /// `-api-key` for an ApiKey, with the keys api_key and previous_api_key
-    /// (during an overlap), or `-webhook` for a Webhook, with the keys
-    /// webhook_secret and previous_webhook_secret. It cannot be changed.
+    /// Its name in the resource's namespace. That of an ApiKey is by default the
+    /// resource's name and `-api-key`; it holds key_id, api_key and, during an
+    /// overlap, previous_api_key. That of a Webhook is by default the resource's
+    /// name and `-webhook`; it holds webhook_secret and, during an overlap,
+    /// previous_webhook_secret. It cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label")]
     pub name: Option<String>,
-    /// Renews the secret from time to time; without it, the secret is renewed
-    /// only on demand, by the annotation `flightgate.dev/rotate: now`.
+    /// Renews the secret from time to time. Without it, the secret is renewed on
+    /// demand alone: whenever the annotation flightgate.dev/rotate of this
+    /// resource gets a new value, such as now. The old secret works on for the
+    /// overlap, which is 7d without this. To delete the Secret renews it too,
+    /// and ends the old one at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "Rotation::schema")]
     pub rotation: Option<Rotation>,
@@ -104,7 +108,8 @@ pub struct ApiKeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub key_id: Option<String>,
-    /// The metadata.generation that this status is about.
+    /// The metadata.generation that this status is about; if it is smaller than
+    /// the present one, the status is out of date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The keys that work at present, the newest first: one, or two during an
@@ -112,7 +117,8 @@ pub struct ApiKeyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub keys: Vec<SecretStatus>,
-    /// Accepted, CredentialsReady and Ready.
+    /// Accepted, CredentialsReady and Ready, which is the one to wait for: every
+    /// ready gateway replica serves what the spec asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

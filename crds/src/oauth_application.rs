@@ -103,8 +103,8 @@ pub struct OAuthApplicationSpec {
     #[serde(default)]
     pub secret: ApplicationSecret,
     /// What becomes of the client when this resource is deleted. Delete: it
-    /// stops working. Orphan: it lives on, and a resource of the same name
-    /// adopts it again.
+    /// stops working, and the Secret that was made for it goes. Orphan: client
+    /// and Secret live on, and a resource of the same name adopts them again.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -121,13 +121,17 @@ pub struct ApplicationSecret {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label")]
     pub name: Option<String>,
-    /// Bring your own: the Secret is read, never written. It must hold client_id
-    /// and client_secret, the latter of at least 32 characters. It cannot be
-    /// changed.
+    /// Bring your own: the Secret is read, never written. Its label
+    /// `flightgate.dev/credentials: "true"` offers it, and it must hold
+    /// client_id and client_secret, the latter of at least 32 characters. It
+    /// cannot be changed.
     #[serde(default)]
     pub existing: bool,
-    /// Renews the secret from time to time; without it, the secret is renewed
-    /// only on demand, by the annotation `flightgate.dev/rotate: now`.
+    /// Renews the secret from time to time. Without it, the secret is renewed on
+    /// demand alone: whenever the annotation flightgate.dev/rotate of this
+    /// resource gets a new value, such as now. The old secret works on for the
+    /// overlap, which is 7d without this. To delete the Secret renews it too,
+    /// and ends the old one at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "Rotation::schema")]
     pub rotation: Option<Rotation>,
@@ -138,11 +142,13 @@ pub struct ApplicationSecret {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline, extend("x-kubernetes-validations" = rotation_rules()))]
 pub struct Rotation {
-    /// How old a secret becomes, such as 90d.
+    /// How old a secret becomes before the next one is made: a whole number and
+    /// a unit of s, m, h, d or w, such as 90d.
     #[schemars(schema_with = "schema::lifetime")]
     pub interval: Period,
-    /// How long the old secret still works beside the new one, such as 7d;
-    /// shorter than the interval.
+    /// How long the old secret still works beside the new one, in the same
+    /// form, such as 7d: the time that its users have to fetch the new one.
+    /// Shorter than the interval.
     #[serde(default = "Rotation::default_overlap")]
     #[schemars(schema_with = "schema::lifetime")]
     pub overlap: Period,
@@ -167,7 +173,8 @@ pub struct OAuthApplicationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub client_id: Option<String>,
-    /// The metadata.generation that this status is about.
+    /// The metadata.generation that this status is about; if it is smaller than
+    /// the present one, the status is out of date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The secrets that work at present, the newest first: one, or two during
@@ -175,7 +182,8 @@ pub struct OAuthApplicationStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub secrets: Vec<SecretStatus>,
-    /// Accepted, CredentialsReady and Ready.
+    /// Accepted, CredentialsReady and Ready, which is the one to wait for: every
+    /// ready gateway replica serves what the spec asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -189,7 +197,7 @@ pub struct SecretStatus {
     /// Names the secret in metrics and audit; says nothing about its value.
     #[schemars(length(min = 1, max = 64))]
     pub id: String,
-    /// When it was made.
+    /// When the secret was made.
     pub created_at: Timestamp,
     /// From when on it is refused; absent: it has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

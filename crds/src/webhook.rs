@@ -43,11 +43,11 @@ pub struct WebhookSpec {
     /// The application whose events these are. It cannot be changed.
     #[schemars(extend("x-kubernetes-validations" = [schema::immutable("a webhook stays with its application: make a new Webhook for the other application")]))]
     pub application_ref: ApplicationRef,
-    /// Where events are posted: https, reached over the public network, no
-    /// redirects.
+    /// Where events are posted: an https URL on the public network. Redirects
+    /// are not followed.
     #[schemars(schema_with = "schema::endpoint")]
     pub url: String,
-    /// The events it wants, such as flight.uploaded.
+    /// The events that it wants, such as flight.uploaded; others are not sent.
     #[schemars(schema_with = "schema::events")]
     pub events: Vec<String>,
     /// Where the signing secret is written, and when it is renewed. During an
@@ -77,7 +77,8 @@ pub struct ApplicationRef {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookStatus {
-    /// The metadata.generation that this status is about.
+    /// The metadata.generation that this status is about; if it is smaller than
+    /// the present one, the status is out of date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The signing secrets in use, the newest first: one, or two during an
@@ -85,7 +86,8 @@ pub struct WebhookStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub signing_secrets: Vec<SecretStatus>,
-    /// Accepted, CredentialsReady and Ready.
+    /// Accepted, CredentialsReady and Ready, which is the one to wait for: every
+    /// ready gateway replica serves what the spec asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -144,7 +144,13 @@ impl Said {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }
 
-    /// What it said beside what it printed.
+    /// All that it said.
+    pub fn output(&self) -> String {
+        let printed = String::from_utf8_lossy(&self.output.stdout);
+        format!("{printed}{}", self.errors())
+    }
+
+    /// What it complained of, if anything.
     pub fn errors(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }

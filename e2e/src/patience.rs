@@ -26,6 +26,12 @@ pub async fn eventually<T, S: Debug>(what: &str, mut ask: impl AsyncFnMut() -> R
     let mut last = None;
     loop {
         let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero()
+            && let Some(state) = &last
+        {
+            // An answer that needs no waiting is never late for its timeout.
+            panic!("{what}: not within {PATIENCE:?}; last seen: {state:#?}");
+        }
         match time::timeout(left, ask()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(state)) => last = Some(state),

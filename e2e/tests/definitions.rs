@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flightgate_e2e::Cluster;
+use flightgate_e2e::{Cluster, eventually};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
@@ -102,6 +102,19 @@ async fn kubectl_explains_every_field() {
             .iter()
             .any(|(path, _)| path == "oauthapplication.spec.secret.rotation")
     );
+    // What kubectl reads for it follows the definitions a little later.
+    eventually("an API server that can explain", async || {
+        let mut errors = String::new();
+        for kind in ["oauthapplication", "apikey", "webhook"] {
+            errors += &cluster.kubectl(&["explain", kind]).await.errors();
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    })
+    .await;
     for (path, fields) in paths {
         let said = cluster.kubectl(&["explain", &path]).await.ok();
         let (head, body) = said

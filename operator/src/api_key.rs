@@ -107,6 +107,7 @@ pub fn plan(
         rotation: spec.secret.rotation,
         lifetime: spec.expires_after,
         asked: asked(key.metadata.annotations.as_ref()),
+        had_secrets: !observed.status.keys.is_empty(),
     };
     let known = match &observed.document {
         Some(document) => document.keys.iter().map(known).collect(),

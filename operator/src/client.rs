@@ -1,4 +1,4 @@
-//! The way to the API server: found by kube's usual rules, and counted.
+//! The way to the API server: found by kube's usual rules, counted and traced.
 
 use std::{
     task::{Context, Poll},
@@ -13,8 +13,9 @@ use kube::{
     config::{Config, InferConfigError},
 };
 use tower::{BoxError, Layer, Service};
+use tracing::Instrument;
 
-use crate::metrics::Metrics;
+use crate::{fence::Fence, metrics::Metrics, traces};
 
 /// There is no way to an API server.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,7 @@ pub enum ClientError {
 }
 
 /// Connects by `KUBECONFIG`, `~/.kube/config` or the pod's service account.
-pub async fn connect(metrics: &Metrics) -> Result<Client, ClientError> {
+pub async fn connect(metrics: &Metrics, fence: &Fence) -> Result<Client, ClientError> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(Duration::from_secs(5));
     config.write_timeout = Some(Duration::from_secs(20));
@@ -38,14 +39,17 @@ pub async fn connect(metrics: &Metrics) -> Result<Client, ClientError> {
     let builder = builder.map_err(|error| ClientError::Build(Box::new(error)))?;
     let counted = Counted {
         metrics: metrics.clone(),
+        fence: fence.clone(),
     };
     Ok(builder.with_layer(&counted).build())
 }
 
-/// Counts requests by method and status.
+/// Counts requests by method and status, and sends no write of who does not
+/// lead.
 #[derive(Clone)]
 struct Counted {
     metrics: Metrics,
+    fence: Fence,
 }
 
 impl<S> Layer<S> for Counted {
@@ -55,6 +59,7 @@ impl<S> Layer<S> for Counted {
         Counting {
             inner,
             metrics: self.metrics.clone(),
+            fence: self.fence.clone(),
         }
     }
 }
@@ -62,6 +67,7 @@ impl<S> Layer<S> for Counted {
 struct Counting<S> {
     inner: S,
     metrics: Metrics,
+    fence: Fence,
 }
 
 impl<S, B> Service<Request<Body>> for Counting<S>
@@ -78,12 +84,19 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Err(error) = self.fence.check(&request) {
+            return async move { Err(error.into()) }.boxed();
+        }
+        let span = traces::request(&mut request);
         let method = request.method().as_str().to_owned();
         let requests = self.metrics.api_requests.clone();
-        let answer = self.inner.call(request).map_err(Into::into);
+        let answer = span.in_scope(|| self.inner.call(request));
         answer
+            .map_err(Into::into)
+            .instrument(span.clone())
             .inspect(move |answer| {
+                traces::answered(&span, answer);
                 let status = answer
                     .as_ref()
                     .ok()

@@ -27,6 +27,9 @@ pub struct OperatorConfig {
     /// How to log.
     #[serde(default)]
     pub log: Log,
+    /// Where traces are sent; what it leaves out is in the environment.
+    #[serde(default)]
+    pub traces: Traces,
 }
 
 /// Where resources are looked for: `all`, or a list of namespaces.
@@ -120,6 +123,19 @@ pub struct Log {
     pub level: Option<String>,
 }
 
+/// Where traces of reconciles are sent, as OTLP over HTTP. What is left out is
+/// taken from the environment, by OpenTelemetry's own names; with neither there
+/// are no traces.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Traces {
+    /// The collector, such as `http://collector:4318`; without a path,
+    /// `/v1/traces` is added.
+    pub endpoint: Option<Url>,
+    /// Which share of the reconciles is traced, from 0 to 1.
+    pub sampling: Option<f64>,
+}
+
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], 9910))
 }
@@ -182,6 +198,22 @@ impl OperatorConfig {
                     );
                 }
             }
+        }
+        if let Some(endpoint) = &self.traces.endpoint
+            && (!["http", "https"].contains(&endpoint.scheme()) || endpoint.host().is_none())
+        {
+            problem(
+                "traces.endpoint",
+                "expected http:// or https:// with the host and port of a collector that takes OTLP over HTTP, such as http://collector:4318",
+            );
+        }
+        if let Some(share) = self.traces.sampling
+            && !(0.0..=1.0).contains(&share)
+        {
+            problem(
+                "traces.sampling",
+                "expected a share from 0 (none) to 1 (all), such as 0.1",
+            );
         }
         let election = &self.leader_election;
         let (lease, deadline, retry) = election.periods();
@@ -314,6 +346,7 @@ gateways:
   - {namespace: a, configMap: b, file: c}
   - {namespace: a, addresses: [\"https://x/registry\"]}
 leaderElection: {renewDeadline: 15s, retryPeriod: 10s}
+traces: {endpoint: \"grpc://collector:4317\", sampling: 50}
 ";
         let problems = OperatorConfig::from_yaml(text).unwrap().check();
         let paths: Vec<_> = problems.iter().map(|it| it.path.as_str()).collect();
@@ -325,6 +358,8 @@ leaderElection: {renewDeadline: 15s, retryPeriod: 10s}
                 "gateways[1].name",
                 "gateways[1].configMap",
                 "gateways[1].addresses[0]",
+                "traces.endpoint",
+                "traces.sampling",
                 "leaderElection.renewDeadline",
                 "leaderElection.retryPeriod",
             ]

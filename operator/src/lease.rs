@@ -4,7 +4,8 @@
 //! so of two that reach for it at once the API server takes one. A standby
 //! waits for a lease duration in which *it* saw no renewal; whose clock is right
 //! does not matter. A leader that could not renew for the (shorter) renew
-//! deadline gives up before any standby may take over.
+//! deadline gives up before any standby may take over; its [`Fence`] lets no
+//! write pass from then on, even if it notices late.
 
 use std::{future::Future, time::Duration};
 
@@ -16,7 +17,7 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::LeaderElection;
+use crate::{config::LeaderElection, fence::Fence};
 
 /// Stands on the Lease, whatever its name: so that people and tools find it.
 pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", "flightgate-operator");
@@ -29,6 +30,7 @@ pub struct Elector {
     lease_duration: Duration,
     renew_deadline: Duration,
     retry_period: Duration,
+    fence: Fence,
 }
 
 /// The lease as this replica last saw it.
@@ -41,7 +43,13 @@ struct Sighting {
 
 impl Elector {
     /// Takes part in the election for a Lease of `namespace`.
-    pub fn new(client: Client, namespace: &str, identity: String, config: &LeaderElection) -> Self {
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        identity: String,
+        config: &LeaderElection,
+        fence: Fence,
+    ) -> Self {
         let (lease_duration, renew_deadline, retry_period) = config.periods();
         Self {
             api: Api::namespaced(client, namespace),
@@ -50,16 +58,20 @@ impl Elector {
             lease_duration,
             renew_deadline,
             retry_period,
+            fence,
         }
     }
 
     /// Waits until this replica holds the lease.
     pub async fn acquire(&self) {
         let mut seen: Option<Sighting> = None;
+        self.fence.close();
         loop {
+            let attempt = Instant::now();
             let wait = match timeout(self.retry_period, self.try_acquire(&mut seen)).await {
                 Ok(Ok(Attempt::Held)) => {
                     tracing::info!(lease = self.name, identity = self.identity, "leading");
+                    self.fence.open_until(attempt + self.renew_deadline);
                     return;
                 }
                 Ok(Ok(Attempt::Later(wait))) => wait,
@@ -130,9 +142,13 @@ impl Elector {
             // Counted from before the request: the server may have taken it at
             // once and answered late.
             match timeout(left.min(self.retry_period * 2), self.renew(&mut held)).await {
-                Ok(Ok(Renewal::Done)) => renewed = attempt,
+                Ok(Ok(Renewal::Done)) => {
+                    renewed = attempt;
+                    self.fence.open_until(attempt + self.renew_deadline);
+                }
                 Ok(Ok(Renewal::Lost(holder))) => {
                     tracing::warn!(lease = self.name, holder, "another replica leads");
+                    self.fence.close();
                     return;
                 }
                 // Somebody wrote in between: the next look, at once, tells who.
@@ -245,7 +261,7 @@ mod tests {
         let client = Client::new(service, "operators");
         let config = LeaderElection::default();
         (
-            Elector::new(client, "operators", "me".into(), &config),
+            Elector::new(client, "operators", "me".into(), &config, Fence::default()),
             server,
         )
     }

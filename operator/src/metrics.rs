@@ -31,6 +31,10 @@ pub struct Metrics {
     pub swept: IntCounter,
     /// Events that were not published.
     pub events_dropped: IntCounter,
+    /// Spans that a collector took.
+    pub spans_exported: IntCounter,
+    /// Spans that were finished and not delivered.
+    pub spans_dropped: IntCounter,
     /// When this process started, in Unix seconds.
     pub started: Gauge,
 }
@@ -125,6 +129,11 @@ impl Metrics {
                 "Config Secrets removed because their resource is gone",
             )?,
             events_dropped: counter("events_dropped_total", "Events that were not published")?,
+            spans_exported: counter("spans_exported_total", "Spans that a collector took")?,
+            spans_dropped: counter(
+                "spans_dropped_total",
+                "Spans that were finished and not delivered",
+            )?,
             started,
             registry,
         })

@@ -204,6 +204,7 @@ fn made(
             rotation: application.spec.secret.rotation,
             lifetime: None,
             asked: asked(application.metadata.annotations.as_ref()),
+            had_secrets: !observed.status.secrets.is_empty(),
         };
         let known = match &observed.document {
             Some(document) => document.secrets.iter().map(known).collect(),

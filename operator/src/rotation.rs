@@ -47,6 +47,8 @@ pub struct Policy<'a> {
     pub lifetime: Option<Period>,
     /// The value of the rotate annotation.
     pub asked: Option<&'a str>,
+    /// Whether the status tells of secrets, whoever else knows of them.
+    pub had_secrets: bool,
 }
 
 /// A secret and what is known of it.
@@ -146,7 +148,7 @@ pub fn turn(
                     "The {noun} had been edited; a new one was made, and the old one no longer works."
                 ),
             ),
-            None if known.is_empty() => {
+            None if known.is_empty() && !policy.had_secrets => {
                 Event::normal("CredentialsCreated", format!("The {noun} was made."))
             }
             None => Event::warning(

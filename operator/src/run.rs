@@ -1,14 +1,7 @@
 //! `run`: the operator in a cluster, from its configuration to its end.
 
-use std::{
-    env, fs,
-    io::{self, IsTerminal},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{env, fs, io, path::Path, sync::Arc, time::Duration};
 
-use crds::gateway_config::LogFormat;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::{
@@ -19,13 +12,16 @@ use tokio::{
 
 use crate::{
     client::{self, ClientError},
-    config::{ElectionMode, Log, OperatorConfig},
+    config::{ElectionMode, OperatorConfig},
     controller::Controllers,
     events,
+    fence::Fence,
     health::{self, Health, Phase},
     lease::Elector,
+    log,
     metrics::Metrics,
     mint,
+    traces::{Traces, TracesError},
 };
 
 /// The operator could not start.
@@ -51,6 +47,9 @@ pub enum RunError {
     /// This build's own metrics are broken.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+    /// Traces were asked for, and cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
 }
 
 /// Reads and checks operator.yaml.
@@ -69,8 +68,20 @@ pub fn configuration(path: &Path) -> Result<OperatorConfig, RunError> {
 
 /// Runs until the process is told to end.
 pub async fn run(config: OperatorConfig) -> Result<(), RunError> {
-    start_log(&config.log);
     let metrics = Metrics::new()?;
+    let traces = Traces::start(&config.traces, &metrics)?;
+    log::start(&config.log, traces.as_ref());
+    if let Some(traces) = &traces {
+        traces.announce();
+    }
+    let result = serve(config, metrics).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    result
+}
+
+async fn serve(config: OperatorConfig, metrics: Metrics) -> Result<(), RunError> {
     #[allow(clippy::cast_precision_loss, reason = "seconds are small")]
     metrics.started.set(Timestamp::now().as_second() as f64);
     let health = Health::default();
@@ -92,11 +103,13 @@ pub async fn run(config: OperatorConfig) -> Result<(), RunError> {
         stop.send_replace(true);
     });
 
-    let client = client::connect(&metrics).await?;
+    let fence = Fence::default();
+    let client = client::connect(&metrics, &fence).await?;
     let identity = identity(&config)?;
     Operator {
         config: Arc::new(config),
         client,
+        fence,
         identity,
         metrics,
         health,
@@ -109,6 +122,7 @@ pub async fn run(config: OperatorConfig) -> Result<(), RunError> {
 struct Operator {
     config: Arc<OperatorConfig>,
     client: Client,
+    fence: Fence,
     identity: String,
     metrics: Metrics,
     health: Health,
@@ -129,6 +143,7 @@ impl Operator {
             &namespace,
             self.identity.clone(),
             election,
+            self.fence.clone(),
         );
         loop {
             self.health.set(Phase::Standby);
@@ -182,26 +197,6 @@ fn identity(config: &OperatorConfig) -> Result<String, mint::NoRandomness> {
     }
     let host = env::var("HOSTNAME").unwrap_or_else(|_| "flightgate-operator".into());
     mint::identifier(&format!("{host}_"), 8, &mint::System)
-}
-
-fn start_log(log: &Log) {
-    let level = log.level.as_deref().unwrap_or("info");
-    // kube logs each refused request as an error of its own; here each is told
-    // where it matters.
-    let filter = format!("kube_client=off,{level}");
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    match log.format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .init(),
-    }
 }
 
 fn at(what: String) -> impl FnOnce(io::Error) -> RunError {

@@ -110,6 +110,7 @@ pub fn plan(
         rotation: spec.signing_secret.rotation,
         lifetime: None,
         asked: asked(webhook.metadata.annotations.as_ref()),
+        had_secrets: !observed.status.signing_secrets.is_empty(),
     };
     let known = match &observed.document {
         Some(document) => document.signing_secrets.iter().map(known).collect(),

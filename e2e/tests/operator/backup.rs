@@ -11,7 +11,7 @@ use serde_json::json;
 use super::setup::Setup;
 
 /// As a backup tool writes an object back: a new one with the old content.
-fn bare<K: Resource>(mut object: K) -> K {
+pub(super) fn bare<K: Resource>(mut object: K) -> K {
     let metadata = object.meta_mut();
     metadata.uid = None;
     metadata.resource_version = None;

@@ -66,6 +66,8 @@ async fn every_edit_of_credentials_is_undone() {
         json!({"stringData": {"client_id": "mine"}}),
         json!({"data": {"client_id": null}}),
         json!({"stringData": {"issuer": "https://evil.example"}}),
+        json!({"data": {"token_endpoint": null}}),
+        json!({"stringData": {"previous_client_secret": "a-back-door-of-more-than-32-characters"}}),
         json!({"metadata": {"labels": {"flightgate.dev/credentials": null}}}),
         json!({"metadata": {"annotations": {"flightgate.dev/owner": "OAuthApplication others/acme"}}}),
         json!({"immutable": true}),
@@ -97,6 +99,107 @@ async fn every_edit_of_credentials_is_undone() {
 }
 
 #[tokio::test]
+async fn a_client_secret_that_was_edited_or_removed_is_another_one_afterwards() {
+    let setup = Setup::new("tampered").await;
+    let _operator = setup.operator().await;
+    setup.create("acme", &json!({})).await;
+    setup.ready("acme").await;
+    let api = setup.credentials();
+    for (edit, event) in [
+        (
+            json!({"stringData": {"client_secret": "known-to-somebody"}}),
+            "CredentialsRepaired",
+        ),
+        (
+            json!({"data": {"client_secret": null}}),
+            "CredentialsRecreated",
+        ),
+    ] {
+        let before = setup.credential("acme-credentials", "client_secret").await;
+        patch(&api, "acme-credentials", &edit).await;
+        setup
+            .until(
+                &api,
+                "acme-credentials",
+                &format!("{edit} replaced"),
+                |it| {
+                    let now = text(it, "client_secret")?;
+                    (now != before && now.starts_with("fg_secret_")).then_some(())
+                },
+            )
+            .await;
+        setup.event("acme", event).await;
+    }
+    setup.ready("acme").await;
+}
+
+#[tokio::test]
+async fn what_was_edited_while_nobody_looked_is_repaired_on_return() {
+    let setup = Setup::new("unseen").await;
+    let mut operator = setup.operator().await;
+    for name in ["edited", "unlabelled", "deleted"] {
+        setup.create(name, &json!({})).await;
+        setup.ready(name).await;
+    }
+    let (credentials, configs) = (setup.credentials(), setup.configs());
+    let before = credentials.get("edited-credentials").await.unwrap();
+    let unlabelled = configs.get(&setup.config_name("unlabelled")).await.unwrap();
+    let id = setup.credential("deleted-credentials", "client_id").await;
+    operator.process.kill();
+    let issuer = json!({"stringData": {"issuer": "https://evil.example"}});
+    patch(&credentials, "edited-credentials", &issuer).await;
+    let gone = json!({"data": {"config.json": null}});
+    patch(&configs, &setup.config_name("edited"), &gone).await;
+    let label = json!({"metadata": {"labels": {"flightgate.dev/kind": null}}});
+    patch(&configs, &setup.config_name("unlabelled"), &label).await;
+    let label = json!({"metadata": {"labels": {"flightgate.dev/credentials": null}}});
+    patch(&credentials, "unlabelled-credentials", &label).await;
+    let params = DeleteParams::default();
+    credentials
+        .delete("deleted-credentials", &params)
+        .await
+        .unwrap();
+    let name = setup.config_name("deleted");
+    configs.delete(&name, &params).await.unwrap();
+
+    let _operator = setup.start("again", &json!({}));
+    setup
+        .until(&credentials, "edited-credentials", "as before", |it| {
+            (it.data == before.data).then_some(())
+        })
+        .await;
+    setup
+        .until(&configs, &setup.config_name("edited"), "a document", |it| {
+            text(it, "config.json")
+        })
+        .await;
+    setup
+        .until(
+            &configs,
+            &setup.config_name("unlabelled"),
+            "labelled",
+            |it| (it.metadata.labels == unlabelled.metadata.labels).then_some(()),
+        )
+        .await;
+    setup
+        .until(&credentials, "unlabelled-credentials", "labelled", |it| {
+            let labels = it.metadata.labels.as_ref()?;
+            labels.get("flightgate.dev/credentials").cloned()
+        })
+        .await;
+    let back = setup
+        .until(&credentials, "deleted-credentials", "back", |it| {
+            text(it, "client_id")
+        })
+        .await;
+    assert_eq!(back, id, "from the status alone");
+    setup.event("deleted", "CredentialsRecreated").await;
+    for name in ["edited", "unlabelled", "deleted"] {
+        setup.ready(name).await;
+    }
+}
+
+#[tokio::test]
 async fn every_edit_of_a_document_is_undone() {
     let setup = Setup::new("config").await;
     let _operator = setup.operator().await;
@@ -110,6 +213,7 @@ async fn every_edit_of_a_document_is_undone() {
     for edit in [
         json!({"stringData": {"config.json": widened}}),
         json!({"stringData": {"config.json": stolen}}),
+        json!({"data": {"config.json": null}}),
         json!({"metadata": {"labels": {"flightgate.dev/kind": null}}}),
         json!({"metadata": {"labels": {"flightgate.dev/owner-name": "another"}}}),
         json!({"metadata": {"annotations": {"flightgate.dev/public-id": "another"}}}),

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use flightgate_e2e::eventually;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::setup::Setup;
@@ -78,4 +80,54 @@ async fn a_leader_whose_lease_another_took_stops_writing() {
     );
     // Nobody renews it for somebody-else: it leads again after a while.
     setup.ready("acme").await;
+}
+
+#[tokio::test]
+async fn a_leader_that_was_frozen_writes_nothing_when_it_wakes_up() {
+    let setup = Setup::new("frozen").await;
+    let first = setup.operator().await;
+    for i in 0..5 {
+        setup.create(&format!("app-{i}"), &json!({})).await;
+    }
+    for i in 0..5 {
+        setup.ready(&format!("app-{i}")).await;
+        setup.event(&format!("app-{i}"), "Served").await;
+    }
+    let second = setup.start("second", &json!({}));
+    second.says("serving metrics and health").await;
+    let writes = ["POST", "PATCH", "DELETE"];
+    let before = first.requests(&writes).await;
+    eventually("a second one that leads", async || {
+        // Again and again: a shell with job control may wake it up.
+        first.process.signal(Signal::STOP);
+        let said = second.get("/readyz").await;
+        if said.contains("ok: leading") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
+    // What the first one will hear of before it looks at its lease.
+    for i in 0..5 {
+        let another = json!({"displayName": "Another"});
+        setup.change(&format!("app-{i}"), &another).await;
+    }
+    for i in 0..5 {
+        setup.ready(&format!("app-{i}")).await;
+    }
+    first.process.signal(Signal::CONT);
+    eventually("a first one that stands by", async || {
+        let said = first.get("/readyz").await;
+        if said.contains("standing by") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
+    assert_eq!(first.requests(&writes).await, before, "{}", first.log());
+    setup.create("later", &json!({})).await;
+    setup.ready("later").await;
+    assert_eq!(first.requests(&writes).await, before);
 }

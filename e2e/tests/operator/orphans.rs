@@ -15,10 +15,11 @@ use super::setup::Setup;
 /// Three pages of a list.
 const MANY: usize = 1500;
 
-fn orphan(owners: &str, name: &str, more: &Value) -> Secret {
+/// A document whose resource is not there.
+pub(super) fn orphan(kind: &str, owners: &str, name: &str, more: &Value) -> Secret {
     let mut labels = json!({
         "app.kubernetes.io/managed-by": "flightgate-operator",
-        "flightgate.dev/kind": "OAuthApplication",
+        "flightgate.dev/kind": kind,
         "flightgate.dev/owner-namespace": owners,
         "flightgate.dev/owner-name": name,
     });
@@ -26,7 +27,7 @@ fn orphan(owners: &str, name: &str, more: &Value) -> Secret {
         labels[key] = value.clone();
     }
     serde_json::from_value(json!({
-        "metadata": {"name": format!("oauthapplication.{owners}.{name}"), "labels": labels},
+        "metadata": {"name": format!("{}.{owners}.{name}", kind.to_lowercase()), "labels": labels},
         "type": "flightgate.dev/config",
         "stringData": {"config.json": "{}"},
     }))
@@ -42,7 +43,12 @@ async fn forgotten_documents_are_removed_beyond_one_page_of_a_list() {
         let (api, owners) = (api.clone(), setup.owners.to_string());
         writes.spawn(async move {
             for i in (worker..MANY).step_by(16) {
-                let secret = orphan(&owners, &format!("gone-{i}"), &json!({}));
+                let secret = orphan(
+                    "OAuthApplication",
+                    &owners,
+                    &format!("gone-{i}"),
+                    &json!({}),
+                );
                 api.create(&PostParams::default(), &secret).await.unwrap();
             }
         });
@@ -50,8 +56,8 @@ async fn forgotten_documents_are_removed_beyond_one_page_of_a_list() {
     writes.join_all().await;
     let policy = json!({"flightgate.dev/deletion-policy": "Orphan"});
     let kept = [
-        orphan(&setup.owners, "kept", &policy),
-        orphan("elsewhere", "acme", &json!({})),
+        orphan("OAuthApplication", &setup.owners, "kept", &policy),
+        orphan("OAuthApplication", "elsewhere", "acme", &json!({})),
     ];
     for secret in &kept {
         api.create(&PostParams::default(), secret).await.unwrap();

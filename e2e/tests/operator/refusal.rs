@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::setup::Setup;
 
-async fn no_more_secrets(api: &Api<ResourceQuota>) {
+pub(super) async fn no_more_secrets(api: &Api<ResourceQuota>) {
     let quota = serde_json::from_value(json!({
         "metadata": {"name": "none"},
         "spec": {"hard": {"count/secrets": "0"}},

@@ -156,6 +156,16 @@ impl<'a> Setup<'a> {
 
     /// Starts an operator with these settings beside the usual ones.
     pub(super) fn start(&self, name: &str, more: &Value) -> Operator {
+        self.start_in(name, more, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(super) fn start_in(
+        &self,
+        name: &str,
+        more: &Value,
+        variables: &[(&str, &str)],
+    ) -> Operator {
         let mut config = json!({
             "namespaces": [&*self.owners],
             "gateways": [{
@@ -172,14 +182,17 @@ impl<'a> Setup<'a> {
         }
         let path = self.folder.path().join(format!("{name}.yaml"));
         std::fs::write(&path, config.to_string()).unwrap();
-        self.run(&path)
+        self.run(&path, variables)
     }
 
-    fn run(&self, config: &Path) -> Operator {
+    fn run(&self, config: &Path, variables: &[(&str, &str)]) -> Operator {
         let program = self.cluster.program("flightgate-operator");
-        let process = program
+        let program = program
             .args([Path::new("run"), Path::new("--config"), config])
-            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECONFIG", &self.kubeconfig);
+        let variables = variables.iter();
+        let process = variables
+            .fold(program, |program, (name, value)| program.env(name, value))
             .start();
         Operator {
             log_before: process.log().len(),
@@ -382,6 +395,18 @@ impl Operator {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    /// The value of a metric without labels.
+    pub(super) async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get("/metrics").await;
+        let start = format!("flightgate_operator_{name} ");
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|line| line.strip_prefix(&start));
+        value
+            .unwrap_or_else(|| panic!("no {name} in {metrics}"))
+            .parse()
+            .unwrap()
     }
 
     /// How many requests with these methods it has sent to the API server.

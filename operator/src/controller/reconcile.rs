@@ -5,14 +5,16 @@ use std::{sync::Arc, time::Duration};
 use crds::condition::{ACCEPTED, CREDENTIALS_READY, Condition, READY, Status};
 use kube::runtime::controller::Action;
 use tokio::time::{Instant, timeout};
+use tracing::field;
 
 use super::{
     Context,
     apply::{self, Failed, Half, Planned, Secrets},
     blame::blame,
     fault::{Class, Fault},
-    finalizer, gather,
-    kind::{Kind, refuse, unconfigured},
+    finalizer::{self, has_finalizer},
+    gather,
+    kind::{Kind, Observed, refuse, unconfigured},
     manifests,
     memory::{Settled, Version, Watched},
     report,
@@ -23,6 +25,7 @@ use crate::{
     gateways::{Gateway, ResourceId},
     mint::System,
     plan::{Event, Plan, Refusal},
+    traces,
     webhook::Referent,
 };
 
@@ -54,8 +57,25 @@ pub(super) async fn reconcile<K: Kind>(
     let _slot = context.slots.acquire().await;
     let begun = Instant::now();
     context.count_queue(context.memory.dequeue(&id));
-    let look = timeout(LONGEST, look(&*resource, &id, &context)).await;
-    let result = look.unwrap_or(Err(Fault::Timeout));
+    let span = tracing::info_span!(
+        target: traces::TARGET,
+        "reconcile",
+        otel.name = format!("reconcile {}", K::KIND),
+        kind = K::KIND,
+        namespace = id.namespace,
+        name = id.name,
+        generation = resource.meta().generation,
+        outcome = field::Empty,
+    );
+    let look = traces::within(span.clone(), async {
+        let look = timeout(LONGEST, look(&*resource, &id, &context)).await;
+        let result = look.unwrap_or(Err(Fault::Timeout));
+        if let Err(fault) = &result {
+            log(&id, fault, context.memory.failures(&id));
+        }
+        result
+    });
+    let result = look.await;
     let label = match &result {
         Ok((Outcome::Unchanged, _)) => "unchanged",
         Ok((Outcome::Done, _)) => "done",
@@ -63,20 +83,23 @@ pub(super) async fn reconcile<K: Kind>(
         Ok((Outcome::Finalized, _)) => "finalized",
         Err(_) => "error",
     };
+    span.record("outcome", label);
     context.count(label, begun.elapsed());
     result.map(|(_, action)| action)
 }
 
-/// When to try again.
-pub(super) fn retry<K: Kind>(resource: &K, fault: &Fault, context: &Context<K>) -> Action {
-    let id = resource.id();
-    let attempt = context.memory.failures(&id);
-    let class = fault.class();
-    if class == Class::Conflict && attempt <= PATIENCE {
+fn log(id: &ResourceId, fault: &Fault, attempt: u32) {
+    if fault.class() == Class::Conflict && attempt <= PATIENCE {
         tracing::debug!(resource = %id, %fault, "looking again");
     } else {
         tracing::warn!(resource = %id, %fault, attempt, "reconcile failed");
     }
+}
+
+/// When to try again.
+pub(super) fn retry<K: Kind>(resource: &K, fault: &Fault, context: &Context<K>) -> Action {
+    let attempt = context.memory.failures(&resource.id());
+    let class = fault.class();
     let (first, longest) = match &class {
         Class::Conflict => (Duration::from_millis(25), Duration::from_secs(5)),
         Class::Transient(_) => (Duration::from_millis(250), Duration::from_secs(30)),
@@ -96,7 +119,8 @@ async fn look<K: Kind>(
     context: &Context<K>,
 ) -> Result<(Outcome, Action), Fault> {
     if resource.meta().deletion_timestamp.is_some() {
-        let done = finalizer::finalize(resource, context).await;
+        let finalize = finalizer::finalize(resource, context);
+        let done = traces::within(traces::step("finalize"), finalize).await;
         let action = done.inspect_err(|fault| {
             if context.memory.fail(id) == PATIENCE
                 && let Class::Permanent { message, .. } = fault.class()
@@ -113,7 +137,8 @@ async fn look<K: Kind>(
     if let Some(settled) = context.memory.settled(id, &version, loaded.epoch)
         && settled.due.is_none_or(|due| due > context.now())
     {
-        let action = report::report(resource, id, &settled, context).await?;
+        let report = report::report(resource, id, &settled, context);
+        let action = traces::within(traces::step("report"), report).await?;
         return Ok((Outcome::Unchanged, action));
     }
     let mut status = context.memory.newer_status(id, &version);
@@ -204,9 +229,17 @@ impl<K: Kind> Attempt<K> {
             return Ok(nothing(plan));
         };
         let namespace = &gateway.config.namespace;
-        let gathered = gather::gather(resource, status, namespace, context).await?;
+        let gathered = gather::gather(resource, status, namespace, context);
+        let gathered = traces::within(traces::step("gather"), gathered).await?;
         let observed = gathered.observed;
-        let mut plan = resource.plan(&observed, &catalogue, now, &System)?;
+        let planning = traces::step("plan");
+        let planned = planning.in_scope(|| resource.plan(&observed, &catalogue, now, &System));
+        traces::failed(&planning, planned.as_ref().err());
+        let mut plan = planned?;
+        drop(planning);
+        if plan.document.is_some() && is_forgotten(resource, &observed, context) {
+            plan.events.insert(0, identity_lost());
+        }
         let public_id = plan.document.as_ref().and_then(K::public_id);
         let config_name = manifests::config_name(&resource.id());
         if let Some(id) = public_id
@@ -236,6 +269,29 @@ impl<K: Kind> Attempt<K> {
     }
 }
 
+/// Whether a resource was looked after before, and nothing is left that knows of
+/// it: neither Secret, nor document, nor status.
+fn is_forgotten<K: Kind>(
+    resource: &K,
+    observed: &Observed<K::Status>,
+    context: &Context<K>,
+) -> bool {
+    let mut status = observed.status.clone();
+    has_finalizer(resource)
+        && !resource.is_brought()
+        && observed.document.is_none()
+        && observed.credentials.is_none()
+        && K::conditions(&mut status).is_empty()
+        && context.memory.failures(&resource.id()) == 0
+}
+
+fn identity_lost() -> Event {
+    Event::warning(
+        "IdentityLost",
+        "Neither Secret, status nor gateway document remembers earlier credentials: these are new ones. To have earlier ones back, delete this resource, restore its Secret from a backup, and apply it again.",
+    )
+}
+
 /// Applies and reports.
 async fn finish<K: Kind>(
     resource: &K,
@@ -259,7 +315,7 @@ async fn finish<K: Kind>(
         credentials.as_ref(),
         config.as_ref(),
     );
-    let applied = match applied.await {
+    let applied = match traces::within(traces::step("apply"), applied).await {
         Ok(applied) => applied,
         Err(half) => {
             if half.credentials.is_some() {
@@ -278,8 +334,19 @@ async fn finish<K: Kind>(
 
     let mut planned = plan.status;
     let is_refused = !plan.refusals.is_empty();
-    let is_news = accepted(K::conditions(&mut status)) != accepted(K::conditions(&mut planned));
+    let verdict = accepted(K::conditions(&mut planned));
+    let is_news = accepted(K::conditions(&mut status)) != verdict;
+    let is_accepted = verdict.is_some_and(|(status, ..)| status == Status::True);
     let has_events = !plan.events.is_empty();
+    // Who is told of new credentials need not be told that they were granted.
+    let is_made = plan
+        .events
+        .iter()
+        .any(|it| it.reason == "CredentialsCreated");
+    if is_news && is_accepted && !is_made {
+        let message = "Nothing in the resource is refused.";
+        tell(vec![Event::normal("Accepted", message)], resource, context);
+    }
     if !is_refused || is_news {
         tell(plan.events, resource, context);
     }
@@ -323,7 +390,9 @@ async fn finish<K: Kind>(
     if applied.config.is_none() {
         context.forget_interest(resource);
     }
-    let action = report::report(resource, id, &settled(), context).await?;
+    let settled = settled();
+    let report = report::report(resource, id, &settled, context);
+    let action = traces::within(traces::step("report"), report).await?;
     let outcome = if is_refused {
         Outcome::Refused
     } else {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
-    core::PartialObjectMeta,
+    core::{PartialObjectMeta, Status},
 };
 use tokio::{sync::Notify, time::timeout};
 
@@ -110,12 +110,12 @@ impl Sweep {
         let namespace = label(OWNER_NAMESPACE_LABEL);
         let owners: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &kind);
-        if owners
-            .get_metadata_opt(label(OWNER_NAME_LABEL))
-            .await?
-            .is_some()
-        {
-            return Ok(());
+        match owners.get_metadata(label(OWNER_NAME_LABEL)).await {
+            Err(kube::Error::Api(status)) if is_about_an_object(&status) => {}
+            // Without the definition nobody can say what there is: perhaps a
+            // backup is just being restored.
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+            other => return other.map(drop),
         }
         let (uid, version) = (secret.uid(), secret.resource_version());
         remove(api, &secret.name_any(), uid, version).await?;
@@ -126,4 +126,10 @@ impl Sweep {
         );
         Ok(())
     }
+}
+
+/// Whether it is one object that was not found, rather than its kind.
+fn is_about_an_object(status: &Status) -> bool {
+    let details = status.details.as_ref();
+    status.code == 404 && details.is_some_and(|it| !it.name.is_empty())
 }

@@ -94,6 +94,9 @@ pub(super) async fn resources<K: Kind>(
                 for id in here.filter(|it| !there.contains(it)) {
                     around.deleted(id);
                 }
+                // Documents may have waited for somebody who can say whose they
+                // are.
+                around.sweep.notify_one();
             }
         }
     }
