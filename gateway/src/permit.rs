@@ -105,6 +105,7 @@ pub async fn permit(
     let now = core.shared.clock.now();
     let standing = caller.standing(core, now).ok_or(Refusal::InvalidToken)?;
     caller.may_call_from(connection.peer())?;
+    caller.note_use(now);
     if !standing.contains(route.scopes) {
         return Err(Refusal::InsufficientScope(
             core.shared.catalogue.join(route.scopes),
