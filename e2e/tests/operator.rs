@@ -1,8 +1,10 @@
 //! The operator on a real API server, under its own `ServiceAccount` with exactly
 //! the RBAC of the chart.
 
+mod access;
 mod backup;
 mod brought;
+mod chart;
 mod configuration;
 mod deletion;
 mod drift;
