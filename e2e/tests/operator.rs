@@ -16,6 +16,7 @@ mod orphans;
 mod outage;
 mod rbac;
 mod readiness;
+mod real_gateway;
 mod refusal;
 mod rotation;
 mod setup;
