@@ -44,9 +44,22 @@ fn small() -> Value {
     brought("small")
 }
 
+/// The values that docs/kubernetes.md shows.
+fn documented() -> Value {
+    let text = fs::read_to_string(source("../docs/kubernetes.md")).unwrap();
+    let (_, text) = text.split_once("# values.yaml\n").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    serde_yaml::from_str(text).unwrap()
+}
+
 #[test]
 fn the_gateway_accepts_its_rendered_configuration() {
-    for values in [small(), brought("large"), brought("gateway-alone")] {
+    for values in [
+        documented(),
+        small(),
+        brought("large"),
+        brought("gateway-alone"),
+    ] {
         let values = Values::new(&values);
         let text = helm::file(&helm::render("api", &values.path), "gateway.yaml");
         let file = values.path.with_file_name("gateway.yaml");
@@ -217,6 +230,7 @@ impl Release {
 async fn the_api_server_accepts_whatever_is_rendered() {
     let release = Release::new("dry-run").await;
     for values in [
+        documented(),
         small(),
         brought("large"),
         brought("gateway-alone"),
