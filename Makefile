@@ -13,7 +13,7 @@ export FLIGHTGATE_CACHE CARGO_TARGET_DIR
 # Where rustup puts cargo, for shells that have not read its profile yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help demo test e2e bench lint format clippy drift deny doc crds install claim
+.PHONY: help demo test e2e bench lint format clippy drift charts deny doc crds install claim
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ bench: ## measure side by side with nginx, haproxy and Envoy (ARGS="--help")
 	@bench/run.sh $(ARGS)
 	$(if $(ARGS),,cargo bench --locked -p flightgate-gateway)
 
-lint: format clippy drift deny doc ## format, clippy, CRD drift, dependencies, docs
+lint: format clippy drift charts deny doc ## format, clippy, CRD drift, chart, dependencies, docs
 
 format: ## is everything formatted?
 	cargo fmt --all --check
@@ -65,14 +65,18 @@ drift: claim ## do the CRDs in crds/yaml match the types?
 	"$$CARGO_TARGET_DIR/debug/crdgen" "$$fresh"; \
 	diff -r "$$fresh" crds/yaml || { echo "crds/yaml is not what the types say: run make crds" >&2; exit 1; }
 
+charts: ## lint and render the Helm chart
+	@exec scripts/charts.sh
+
 deny: ## licences, sources, duplicates, advisories of the dependencies
 	@exec scripts/deny.sh
 
 doc: claim ## the API documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
 
-crds: claim ## write the CRDs into crds/yaml
+crds: claim ## write the CRDs into crds/yaml and the chart
 	cargo run --locked --quiet -p crds --bin crdgen -- crds/yaml
+	cp crds/yaml/*.yaml charts/flightgate/crds/
 
 install:
 	@scripts/install.sh cc certificates

@@ -258,7 +258,7 @@ async fn health_readiness_and_registry_say_what_is_served() {
     assert_eq!(expected().as_object().unwrap().len(), 3);
     assert_eq!(
         served().await,
-        json!({"generation": 1, "documents": expected(), "rejected": {}})
+        json!({"generation": 1, "documents": expected(), "rejected": {}, "lastUsed": {}})
     );
     site.manifest("acme", &ACME.replace("Acme Soaring", "Acme"));
     site.compile();

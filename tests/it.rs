@@ -26,6 +26,7 @@ mod framing;
 mod http2;
 mod identity;
 mod introspection;
+mod last_use;
 mod metadata;
 mod permit;
 mod reload;

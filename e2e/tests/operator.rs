@@ -1,9 +1,11 @@
 //! The operator on a real API server, under its own `ServiceAccount` with exactly
 //! the RBAC of the chart.
 
+mod access;
 mod admission;
 mod backup;
 mod brought;
+mod chart;
 mod collector;
 mod configuration;
 mod definitions;
@@ -20,6 +22,7 @@ mod plugin;
 mod race;
 mod rbac;
 mod readiness;
+mod real_gateway;
 mod refusal;
 mod rotation;
 mod setup;

@@ -17,7 +17,7 @@ use flightgate_gateway::{
     gateway::Gateway,
     mint,
     permit::permit,
-    registry::{Loaded, Registry},
+    registry::{Loaded, Registry, last_use::LastUses},
     server::connection::Connection,
     store::{GrantId, TokenKind, TokenRecord},
 };
@@ -65,7 +65,13 @@ routes: [{{path: /api/v1/flights, methods: [GET], scopes: ['flights:read'], upst
             secrets: vec![],
         }),
     };
-    let loaded = Loaded::read(&document.to_json(), &config, &gateway.catalogue).unwrap();
+    let loaded = Loaded::read(
+        &document.to_json(),
+        &config,
+        &gateway.catalogue,
+        &mut LastUses::default(),
+    )
+    .unwrap();
     gateway
         .registry
         .store(Arc::new(Registry::new(1, [(&"bench".to_owned(), &loaded)])));

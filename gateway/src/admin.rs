@@ -17,7 +17,9 @@ use axum::{
 use prometheus::{Encoder, Registry, TextEncoder};
 use serde::Serialize;
 
-use crate::{gateway::Gateway, surface::standard, telemetry::metrics::exposition};
+use crate::{
+    gateway::Gateway, registry::last_use::Told, surface::standard, telemetry::metrics::exposition,
+};
 
 #[derive(Clone)]
 struct Admin {
@@ -34,6 +36,9 @@ struct Documents {
     in_force: BTreeMap<String, String>,
     /// Documents that are not in force as they stand, and why.
     rejected: BTreeMap<String, String>,
+    /// When each secret was last used, by its id; one that is not there never was.
+    #[serde(rename = "lastUsed")]
+    last_used: Told,
 }
 
 /// Metrics, health and registry.
@@ -107,5 +112,6 @@ async fn show_registry(State(admin): State<Admin>) -> Json<Documents> {
             .map(|(name, hash)| (name.clone(), hash.to_string()))
             .collect(),
         rejected,
+        last_used: registry.last_uses().told(),
     })
 }

@@ -152,6 +152,7 @@ async fn known(
     };
     let standing = caller.standing(core, now).ok_or(Refusal::InvalidToken)?;
     caller.may_call_from(connection.peer())?;
+    caller.note_use(now);
     Ok((caller, standing))
 }
 

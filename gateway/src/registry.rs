@@ -19,6 +19,9 @@ use crate::{
 
 pub mod cluster;
 pub mod directory;
+pub mod last_use;
+
+use last_use::{LastUse, LastUses};
 
 /// An OAuth client.
 #[derive(Debug)]
@@ -59,18 +62,32 @@ pub struct ApiKey {
     pub allowed_cidrs: Vec<IpNet>,
 }
 
+/// An API key by one of its secrets.
+#[derive(Clone, Debug)]
+pub struct PresentedKey {
+    /// The key.
+    pub key: Arc<ApiKey>,
+    /// From when on this secret is refused.
+    pub expires_at: UnixSeconds,
+    /// When it was last used.
+    pub last_use: Arc<LastUse>,
+}
+
 /// A secret by its hash, until it expires.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Credential {
+    id: String,
     sha256: [u8; 32],
     expires_at: UnixSeconds,
+    last_use: Arc<LastUse>,
 }
 
 /// All that the documents say.
 #[derive(Debug, Default)]
 pub struct Registry {
     clients: HashMap<String, Arc<Client>>,
-    api_keys: HashMap<[u8; 32], (Arc<ApiKey>, UnixSeconds)>,
+    api_keys: HashMap<[u8; 32], PresentedKey>,
+    last_uses: LastUses,
     /// SHA-256 of each document as it was read, by its source's name for it.
     hashes: BTreeMap<String, Sha256Hash>,
     /// Counts the registries that this process has served.
@@ -104,19 +121,21 @@ enum Entry {
 }
 
 impl Loaded {
-    /// Reads one document.
+    /// Reads one document. Secrets that are known go on with their last use.
     pub fn read(
         bytes: &[u8],
         config: &GatewayConfig,
         catalogue: &Catalogue,
+        last_uses: &mut LastUses,
     ) -> Result<Self, DocumentError> {
         let document = Document::from_json(bytes)?;
         let entry = match document.resource {
             Resource::OauthApplication(application) => {
-                Entry::Client(Arc::new(Client::new(application, config, catalogue)?))
+                let client = Client::new(application, config, catalogue, last_uses)?;
+                Entry::Client(Arc::new(client))
             }
             Resource::ApiKey(key) => {
-                let credentials = key.keys.iter().map(Credential::from).collect();
+                let credentials = Credential::all(&key.keys, last_uses);
                 Entry::ApiKey(Arc::new(ApiKey::new(key, catalogue)), credentials)
             }
             Resource::Webhook(_) => Entry::Webhook,
@@ -157,13 +176,18 @@ impl Registry {
                 }
                 Entry::Client(client) => {
                     registry.clients.insert(client.id.clone(), client.clone());
+                    registry.tell_uses_of(&client.secrets);
                 }
                 Entry::ApiKey(key, credentials) => {
                     for credential in credentials {
-                        registry
-                            .api_keys
-                            .insert(credential.sha256, (key.clone(), credential.expires_at));
+                        let presented = PresentedKey {
+                            key: key.clone(),
+                            expires_at: credential.expires_at,
+                            last_use: credential.last_use.clone(),
+                        };
+                        registry.api_keys.insert(credential.sha256, presented);
                     }
+                    registry.tell_uses_of(credentials);
                 }
                 Entry::Webhook => {}
             }
@@ -171,14 +195,26 @@ impl Registry {
         registry
     }
 
+    fn tell_uses_of(&mut self, credentials: &[Credential]) {
+        for credential in credentials {
+            let last_use = credential.last_use.clone();
+            self.last_uses.insert(credential.id.clone(), last_use);
+        }
+    }
+
     /// The client of this id.
     pub fn client(&self, id: &str) -> Option<&Arc<Client>> {
         self.clients.get(id)
     }
 
-    /// The API key with this SHA-256, and from when on it is refused.
-    pub fn api_key(&self, sha256: &[u8; 32]) -> Option<&(Arc<ApiKey>, UnixSeconds)> {
+    /// The API key with this SHA-256.
+    pub fn api_key(&self, sha256: &[u8; 32]) -> Option<&PresentedKey> {
         self.api_keys.get(sha256)
+    }
+
+    /// When each of its secrets was last used.
+    pub fn last_uses(&self) -> &LastUses {
+        &self.last_uses
     }
 
     /// SHA-256 of each document, by name.
@@ -197,13 +233,14 @@ impl Client {
         application: contract::Application,
         config: &GatewayConfig,
         catalogue: &Catalogue,
+        last_uses: &mut LastUses,
     ) -> Result<Self, DocumentError> {
         let Some(profile) = config.profiles.get(&application.profile) else {
             return Err(DocumentError::Profile(application.profile));
         };
         Ok(Self {
             scopes: catalogue.set(application.scopes.iter().map(String::as_str)),
-            secrets: application.secrets.iter().map(Credential::from).collect(),
+            secrets: Credential::all(&application.secrets, last_uses),
             id: application.client_id,
             display_name: application.display_name,
             description: application.description,
@@ -226,14 +263,18 @@ impl Client {
         self.profile.client_auth.contains(&method)
     }
 
-    /// Whether `secret` is one of its secrets that are valid at `now`. Takes as
-    /// long for a wrong secret as for a right one.
-    pub fn verify_secret(&self, secret: &[u8], now: UnixSeconds) -> bool {
+    /// The last use of `secret`, if it is one of its secrets that are valid at
+    /// `now`. Takes as long for a wrong secret as for a right one.
+    pub fn verify_secret(&self, secret: &[u8], now: UnixSeconds) -> Option<&LastUse> {
         let sha256 = Sha256Hash::of(secret).0;
-        self.secrets.iter().fold(false, |found, credential| {
+        self.secrets.iter().fold(None, |found, credential| {
             let same =
                 aws_lc_rs::constant_time::verify_slices_are_equal(&credential.sha256, &sha256);
-            found | (same.is_ok() && now < credential.expires_at)
+            if same.is_ok() && now < credential.expires_at {
+                Some(&*credential.last_use)
+            } else {
+                found
+            }
         })
     }
 }
@@ -252,12 +293,15 @@ impl ApiKey {
     }
 }
 
-impl From<&SecretHash> for Credential {
-    fn from(secret: &SecretHash) -> Self {
-        Self {
+impl Credential {
+    fn all(secrets: &[SecretHash], last_uses: &mut LastUses) -> Vec<Self> {
+        let credentials = secrets.iter().map(|secret| Self {
+            id: secret.id.clone(),
             sha256: secret.sha256.0,
             expires_at: secret.expires_at.map_or(UnixSeconds::MAX, unix_seconds),
-        }
+            last_use: last_uses.of(&secret.id),
+        });
+        credentials.collect()
     }
 }
 
@@ -272,8 +316,10 @@ mod tests {
 
     fn client(secrets: &[(&[u8], UnixSeconds)]) -> Client {
         let secrets = secrets.iter().map(|(secret, expires_at)| Credential {
+            id: String::new(),
             sha256: Sha256Hash::of(secret).0,
             expires_at: *expires_at,
+            last_use: Arc::default(),
         });
         Client {
             id: "a".into(),
@@ -293,8 +339,9 @@ mod tests {
     #[test]
     fn both_secrets_work_during_the_overlap_and_the_old_one_not_a_second_longer() {
         let client = client(&[(b"new", UnixSeconds::MAX), (b"old", 100)]);
-        assert!(client.verify_secret(b"new", 99) && client.verify_secret(b"old", 99));
-        assert!(client.verify_secret(b"new", 100) && !client.verify_secret(b"old", 100));
-        assert!(!client.verify_secret(b"", 0) && !client.verify_secret(b"neW", 0));
+        let verify = |secret: &[u8], now| client.verify_secret(secret, now).is_some();
+        assert!(verify(b"new", 99) && verify(b"old", 99));
+        assert!(verify(b"new", 100) && !verify(b"old", 100));
+        assert!(!verify(b"", 0) && !verify(b"neW", 0));
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     registry::{
         cluster::{Cluster, ClusterError, Mirror},
         directory::{Directory, DirectoryError, Scan},
+        last_use::Kept,
     },
     server::{
         Server, ServerError,
@@ -43,6 +44,8 @@ const SLOW_THREADS: usize = 2;
 const SWEEP: Duration = Duration::from_secs(10);
 /// Records that one step of sweeping looks at.
 const SWEEP_STEP: usize = 1_000;
+/// How often last uses of secrets are kept on disk.
+const KEEP: Duration = Duration::from_mins(1);
 
 /// What `serve` was told on its command line.
 #[derive(Clone, Debug)]
@@ -148,10 +151,13 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         Arc::new(System),
         Arc::new(System),
     )?;
+    let (kept, last_uses) = Kept::open(&config.keys.path, gateway.clock.now());
+    let kept = Arc::new(kept);
     let mut directory = Directory::new(
         &options.resources,
         config.clone(),
         gateway.catalogue.clone(),
+        last_uses,
     );
     let mirror = match &options.source {
         Source::Directory => None,
@@ -192,6 +198,7 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         }
         tokio::spawn(follow(directory, complete, gateway.clone()));
         tokio::spawn(sweep(gateway.clone()));
+        tokio::spawn(keep(kept.clone(), gateway.clone()));
         let control = control::listen(&gateway).await;
         tracing::info!(
             public = %addresses.public, admin = %addresses.admin, internal = %addresses.internal,
@@ -210,6 +217,7 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
     server.join();
     drop(control);
     slow.shutdown_timeout(Duration::from_secs(1));
+    keep_now(&kept, &gateway);
     tracing::info!("stopped");
     Ok(())
 }
@@ -303,6 +311,24 @@ async fn sweep(gateway: Arc<Gateway>) {
                 }
             }
         }
+    }
+}
+
+async fn keep(kept: Arc<Kept>, gateway: Arc<Gateway>) {
+    let mut interval = tokio::time::interval(KEEP);
+    loop {
+        interval.tick().await;
+        let (kept, gateway) = (kept.clone(), gateway.clone());
+        // It waits for the disk. What it could not do, it has said.
+        let _ = tokio::task::spawn_blocking(move || keep_now(&kept, &gateway)).await;
+    }
+}
+
+/// Without documents nothing is known of any secret, which is no news to keep.
+fn keep_now(kept: &Kept, gateway: &Gateway) {
+    let registry = gateway.registry.load();
+    if registry.generation() > 0 {
+        kept.save(registry.last_uses());
     }
 }
 

@@ -1,61 +1,59 @@
 //! The chart, as helm renders it.
 
 use std::{
-    env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output, Stdio},
     sync::LazyLock,
 };
 
 use flightgate_e2e::source;
-
-const VERSION: &str = "v3.22.0";
+use serde_json::Value;
 
 /// The chart's manifests for a release in this namespace.
 pub(super) fn render(namespace: &str, values: &Path) -> String {
-    let output = Command::new(&*HELM)
-        .args(["template", "fg"])
-        .arg(source("../charts/flightgate"))
-        .args([
-            "--namespace",
-            namespace,
-            "--kube-version",
-            "1.34",
-            "--values",
-        ])
-        .arg(values)
-        .output()
-        .unwrap();
+    let output = template(namespace, values);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "helm: {errors}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The one on the `PATH`; else one that is built once, from its published module.
-static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let installed = env::split_paths(&path).map(|folder| folder.join("helm"));
-    if let Some(helm) = installed.into_iter().find(|it| it.is_file()) {
-        return helm;
-    }
-    let cache = env::var_os("FLIGHTGATE_CACHE").map(PathBuf::from);
-    let cache =
-        cache.unwrap_or_else(|| Path::new(&env::var_os("HOME").unwrap()).join(".cache/flightgate"));
-    let folder = cache.join(format!("helm-{VERSION}"));
-    let helm = folder.join("helm");
-    fs::create_dir_all(&folder).unwrap();
-    // One builds, others wait.
-    let lock = fs::File::create(folder.join(".lock")).unwrap();
-    lock.lock().unwrap();
-    if !helm.is_file() {
-        let status = Command::new("go")
-            .args(["install", "-trimpath", "-ldflags=-s -w"])
-            .arg(format!("helm.sh/helm/v3/cmd/helm@{VERSION}"))
-            .env("GOBIN", &folder)
-            .env("CGO_ENABLED", "0")
-            .status()
-            .unwrap();
-        assert!(status.success(), "go install of helm: {status}");
-    }
+/// The same, whatever comes of it.
+pub(super) fn template(namespace: &str, values: &Path) -> Output {
+    helm("template", namespace, values)
+        .args(["--kube-version", "1.34"])
+        .output()
+        .unwrap()
+}
+
+/// What does this with a release of the chart in this namespace.
+pub(super) fn helm(verb: &str, namespace: &str, values: &Path) -> Command {
+    let mut helm = Command::new(&*HELM);
+    helm.args([verb, "fg"])
+        .arg(source("../charts/flightgate"))
+        .args(["--namespace", namespace, "--values"])
+        .arg(values);
     helm
+}
+
+/// The file of this name in the one `ConfigMap` of these manifests that has it.
+pub(super) fn file(rendered: &str, name: &str) -> String {
+    let mark = format!("{name}: |");
+    let mut maps = rendered.split("\n---").filter(|it| it.contains(&mark));
+    let (Some(map), None) = (maps.next(), maps.next()) else {
+        panic!("not one ConfigMap with {name}: {rendered}")
+    };
+    let map: Value = serde_yaml::from_str(map).unwrap();
+    map["data"][name].as_str().unwrap().to_owned()
+}
+
+/// The one that the chart is tested with, built if it is not there.
+pub(super) static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let output = Command::new(source("../scripts/helm.sh"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "scripts/helm.sh failed");
+    let path = String::from_utf8(output.stdout).unwrap();
+    PathBuf::from(path.trim_end())
 });

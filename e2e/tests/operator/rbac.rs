@@ -1,35 +1,12 @@
 //! What the operator must not be able to do.
 
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use kube::{Api, api::PostParams};
 use serde_json::json;
 
-use super::setup::Setup;
+use super::{access, helm, setup::Setup};
 
-/// Asks the API server whether the operator may do this; `what` is
-/// `resource.group`, and perhaps `:name`. No namespace stands for all of them.
 async fn can(setup: &Setup<'_>, verb: &str, what: &str, namespace: Option<&str>) -> bool {
-    let (what, name) = what.split_once(':').unwrap_or((what, ""));
-    let (resource, group) = what.split_once('.').unwrap_or((what, ""));
-    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-    let review = serde_json::from_value(json!({
-        "spec": {
-            "user": format!("system:serviceaccount:{}:fg-operator", &*setup.home),
-            "groups": ["system:serviceaccounts", "system:authenticated"],
-            "resourceAttributes": {
-                "verb": verb,
-                "group": group,
-                "resource": resource,
-                "subresource": subresource,
-                "name": name,
-                "namespace": namespace,
-            },
-        },
-    }))
-    .unwrap();
-    let api: Api<SubjectAccessReview> = Api::all(setup.client.clone());
-    let answer = api.create(&PostParams::default(), &review).await.unwrap();
-    answer.status.unwrap().allowed
+    let operator = (&*setup.home, "fg-operator");
+    access::can(&setup.client, operator, verb, what, namespace).await
 }
 
 #[tokio::test]
@@ -116,13 +93,8 @@ async fn what_is_rendered_for_all_namespaces_is_enough_for_all_of_them() {
 async fn the_operator_reads_the_configuration_that_the_chart_writes() {
     let setup = Setup::new("chart").await;
     let rendered = setup.render(&json!([&*setup.owners]));
-    let maps = rendered
-        .split("\n---")
-        .find(|it| it.contains("operator.yaml: |"))
-        .unwrap();
-    let map: serde_json::Value = serde_yaml::from_str(maps).unwrap();
-    let text = map["data"]["operator.yaml"].as_str().unwrap();
-    let config: serde_json::Value = serde_yaml::from_str(text).unwrap();
+    let text = helm::file(&rendered, "operator.yaml");
+    let config: serde_json::Value = serde_yaml::from_str(&text).unwrap();
     // The one thing that two operators on one machine cannot share.
     let mut config = config;
     config["listen"] = json!("127.0.0.1:0");

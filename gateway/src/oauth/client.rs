@@ -89,15 +89,15 @@ fn verify<'s>(
         }
         return Err(refused);
     };
-    let known = secrets.into_iter().fold(false, |found, secret| {
-        found | client.verify_secret(secret, now)
+    let known = secrets.into_iter().fold(None, |found, secret| {
+        client.verify_secret(secret, now).or(found)
     });
-    if known && client.client_type == ClientType::Confidential && client.may_authenticate_by(method)
-    {
-        Ok(client.clone())
-    } else {
-        Err(refused)
-    }
+    let may = client.client_type == ClientType::Confidential && client.may_authenticate_by(method);
+    let Some(last_use) = known.filter(|_| may) else {
+        return Err(refused);
+    };
+    last_use.note(now);
+    Ok(client.clone())
 }
 
 /// What stands in `Authorization: Basic`. RFC 6749 section 2.3.1 has both parts

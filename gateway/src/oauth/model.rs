@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::{Clock, ManualClock, System},
     gateway::Gateway,
-    registry::{Client, Loaded, Registry},
+    registry::{Client, Loaded, Registry, last_use::LastUses},
 };
 
 const CONFIG: &str = "
@@ -138,7 +138,7 @@ impl World {
                     }},
                 });
                 let bytes = serde_json::to_vec(&document).unwrap();
-                let loaded = Loaded::read(&bytes, &config, &gateway.catalogue).unwrap();
+                let loaded = Loaded::read(&bytes, &config, &gateway.catalogue, &mut LastUses::default()).unwrap();
                 ((*name).to_owned(), loaded)
             })
             .collect();

@@ -6,7 +6,6 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     rc::Rc,
-    sync::Arc,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,7 +17,7 @@ use crate::{
     clock::UnixSeconds,
     core::Core,
     identity::{Claims, LIFETIME, SignerError},
-    registry::{ApiKey, Registry},
+    registry::{PresentedKey, Registry},
     revocations::Dead,
     scopes::ScopeSet,
     store::{GrantId, TokenHash, TokenKind, TokenRecord},
@@ -47,7 +46,7 @@ enum Credential {
     ApiKey {
         sha256: [u8; 32],
         /// As the registry has it, as of the last look.
-        key: RefCell<Arc<ApiKey>>,
+        key: RefCell<PresentedKey>,
     },
 }
 
@@ -105,7 +104,7 @@ async fn credential(core: &Core, hash: TokenHash, token: &[u8]) -> Result<Creden
     }
     let sha256 = Sha256Hash::of(token).0;
     let registry = core.shared.registry.load();
-    let (key, _) = registry.api_key(&sha256).ok_or(Refusal::InvalidToken)?;
+    let key = registry.api_key(&sha256).ok_or(Refusal::InvalidToken)?;
     Ok(Credential::ApiKey {
         sha256,
         key: RefCell::new(key.clone()),
@@ -126,7 +125,7 @@ impl Caller {
     pub(super) fn subject(&self) -> String {
         match &self.credential {
             Credential::Token { record, .. } => record.subject.clone(),
-            Credential::ApiKey { key, .. } => key.borrow().subject.clone(),
+            Credential::ApiKey { key, .. } => key.borrow().key.subject.clone(),
         }
     }
 
@@ -156,11 +155,7 @@ impl Caller {
             }
         };
         match &self.credential {
-            Credential::ApiKey { sha256, .. } => standing.filter(|_| {
-                registry
-                    .api_key(sha256)
-                    .is_some_and(|(_, expires_at)| now < *expires_at)
-            }),
+            Credential::ApiKey { key, .. } => standing.filter(|_| now < key.borrow().expires_at),
             Credential::Token { .. } => standing,
         }
     }
@@ -172,11 +167,11 @@ impl Caller {
                 .client(&record.client)
                 .map(|client| client.scopes.and(*scopes)),
             Credential::ApiKey { sha256, key: known } => {
-                let (key, _) = registry.api_key(sha256)?;
+                let now = registry.api_key(sha256)?;
                 // Its addresses and its subject may have changed as well.
                 self.identity.replace(None);
-                known.replace(key.clone());
-                Some(key.scopes)
+                known.replace(now.clone());
+                Some(now.key.scopes)
             }
         }
     }
@@ -186,12 +181,19 @@ impl Caller {
         let Credential::ApiKey { key, .. } = &self.credential else {
             return Ok(());
         };
-        let key = key.borrow();
-        let allowed = &key.allowed_cidrs;
+        let known = key.borrow();
+        let allowed = &known.key.allowed_cidrs;
         if allowed.is_empty() || allowed.iter().any(|cidr| cidr.contains(&peer)) {
             return Ok(());
         }
         Err(Refusal::Address(peer))
+    }
+
+    /// Notes that the credential was used, and accepted as such.
+    pub(super) fn note_use(&self, now: UnixSeconds) {
+        if let Credential::ApiKey { key, .. } = &self.credential {
+            key.borrow().last_use.note(now);
+        }
     }
 
     /// The signed identity: made once, and again when half of its life is over
@@ -236,7 +238,7 @@ impl Caller {
                 record.expires_at,
             ),
             Credential::ApiKey { key: known, .. } => {
-                key = known.borrow().clone();
+                key = known.borrow().key.clone();
                 (&key.id, &key.subject, key.id.clone(), UnixSeconds::MAX)
             }
         };

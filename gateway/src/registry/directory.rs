@@ -15,7 +15,7 @@ use crds::gateway_config::GatewayConfig;
 use notify::{RecursiveMode, Watcher};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Loaded, Registry};
+use super::{Loaded, Registry, last_use::LastUses};
 use crate::scopes::Catalogue;
 
 mod news;
@@ -44,6 +44,8 @@ pub struct Directory {
     /// Documents that are not in force as they stand, and why.
     rejected: BTreeMap<String, String>,
     stamps: BTreeMap<String, Stamp>,
+    /// Of the secrets that are in force, and at first of an earlier run's.
+    last_uses: LastUses,
     generation: u64,
 }
 
@@ -79,7 +81,12 @@ pub struct Scan {
 
 impl Directory {
     /// The documents of `path`, none read yet.
-    pub fn new(path: &Path, config: Arc<GatewayConfig>, catalogue: Arc<Catalogue>) -> Self {
+    pub fn new(
+        path: &Path,
+        config: Arc<GatewayConfig>,
+        catalogue: Arc<Catalogue>,
+        last_uses: LastUses,
+    ) -> Self {
         Self {
             path: path.into(),
             config,
@@ -87,6 +94,7 @@ impl Directory {
             documents: BTreeMap::new(),
             rejected: BTreeMap::new(),
             stamps: BTreeMap::new(),
+            last_uses,
             generation: 0,
         }
     }
@@ -183,7 +191,8 @@ impl Directory {
             .get(name)
             .is_some_and(|loaded| loaded.is_of(&bytes))
         {
-            let loaded = Loaded::read(&bytes, &self.config, &self.catalogue);
+            let (config, catalogue) = (&self.config, &self.catalogue);
+            let loaded = Loaded::read(&bytes, config, catalogue, &mut self.last_uses);
             self.documents
                 .insert(name.to_owned(), loaded.map_err(|error| error.to_string())?);
             self.rejected.remove(name);
@@ -196,7 +205,10 @@ impl Directory {
     /// The registry of the documents in force.
     pub fn registry(&mut self) -> Registry {
         self.generation += 1;
-        Registry::new(self.generation, &self.documents)
+        let registry = Registry::new(self.generation, &self.documents);
+        // What is of no document any more is forgotten.
+        self.last_uses = registry.last_uses().clone();
+        registry
     }
 
     /// Documents that are not in force as they stand: name and reason.
@@ -296,7 +308,7 @@ store: {sled: {path: data}}
     fn directory(path: &Path) -> Directory {
         let config = Arc::new(GatewayConfig::from_yaml(CONFIG).unwrap());
         let catalogue = Arc::new(Catalogue::new(&config));
-        Directory::new(path, config, catalogue)
+        Directory::new(path, config, catalogue, LastUses::default())
     }
 
     fn application(name: &str, profile: &str) -> String {
