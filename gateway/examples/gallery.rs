@@ -351,7 +351,7 @@ fn account(write: &mut impl Write) -> Outcomes {
         connections,
         make_passkey,
         change_password,
-        password_min: 12,
+        password_min: 10,
         problem,
         sign_out: FORM,
         sign_out_everywhere: FORM,

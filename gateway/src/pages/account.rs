@@ -1,5 +1,7 @@
 //! The account page: what is connected, and who is signed in.
 
+use std::time::Duration;
+
 use askama::Template;
 
 use super::{application::monogram, form::Form, shown, style, words};
@@ -86,34 +88,50 @@ pub enum Problem {
     TooShort,
     /// The new one is among those that everybody guesses.
     TooCommon,
+    /// The new one has more than a kilobyte.
+    TooLong,
+    /// The new one is the person's own name or address.
+    OwnName,
     /// The two new ones differ.
     Different,
+    /// Too many wrong ones.
+    Throttled {
+        /// Until the next one counts.
+        wait: Duration,
+    },
 }
 
 impl Account<'_> {
     fn is_flawed(&self, field: &str) -> bool {
-        self.flaw().is_some_and(|(_, flawed)| flawed == field)
+        self.flaw().is_some_and(|(_, flawed)| flawed == Some(field))
     }
 
     /// What is wrong, and in which field.
-    fn flaw(&self) -> Option<(String, &'static str)> {
-        Some(match self.problem? {
-            Problem::WrongPassword => ("The current password is wrong.".into(), "current-password"),
-            Problem::TooShort => (
-                format!(
-                    "The new password needs at least {} characters.",
-                    self.password_min
-                ),
+    fn flaw(&self) -> Option<(String, Option<&'static str>)> {
+        let (text, field) = match self.problem? {
+            Problem::Throttled { wait } => {
+                let wait = words::span(wait);
+                return Some((
+                    format!("Too many wrong passwords. Wait {wait}, then try again."),
+                    None,
+                ));
+            }
+            Problem::WrongPassword => ("The current password is wrong.", "current-password"),
+            Problem::TooShort => ("The new password is too short.", "new-password"),
+            Problem::TooLong => ("The new password is too long.", "new-password"),
+            Problem::TooCommon => (
+                "The new password is one of the first that people guess. Choose another one.",
                 "new-password",
             ),
-            Problem::TooCommon => (
-                "The new password is one that many people use. Choose another one.".into(),
+            Problem::OwnName => (
+                "The new password is your own name or address. Choose another one.",
                 "new-password",
             ),
             Problem::Different => (
-                "The two new passwords are not the same.".into(),
+                "The two new passwords are not the same.",
                 "repeated-password",
             ),
-        })
+        };
+        Some((text.into(), Some(field)))
     }
 }

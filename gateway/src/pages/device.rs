@@ -9,7 +9,7 @@ use super::{application::Application, form::Form, scope::Scope, shown, style, wo
 
 /// Asks for the user code (section 3.3).
 ///
-/// The form posts `user_code` as it was typed: in any case, with or without the
+/// The form posts `user_code` as it was typed: in any case, with or without
 /// hyphen.
 #[derive(Debug, Template)]
 #[template(path = "device_entry.html")]
@@ -27,9 +27,9 @@ pub struct DeviceEntry<'a> {
 /// Why a code led nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// No device waits with this code: mistyped, used, or never given out.
+    /// No device waits with this code: it is mistyped, too old, or used.
     Unknown,
-    /// The device waited for too long.
+    /// It grew too old while the person decided.
     Expired,
     /// Too many wrong codes (section 5.1).
     Throttled {
@@ -42,12 +42,11 @@ impl Problem {
     fn text(&self) -> String {
         match self {
             Self::Unknown => {
-                "No device waits with this code. Compare it with the device and type it again."
+                "No device waits with this code. Compare it with the device and type it again. If it is the same, \
+                 have the device show a new one."
                     .into()
             }
-            Self::Expired => {
-                "This code is too old. Have the device show a new one and type that.".into()
-            }
+            Self::Expired => "This code is too old by now. Have the device show a new one and type that.".into(),
             Self::Throttled { wait } => {
                 format!(
                     "Too many wrong codes. Wait {}, then try again.",
@@ -58,10 +57,8 @@ impl Problem {
     }
 
     fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::Unknown | Self::Expired => Some("user-code"),
-            Self::Throttled { .. } => None,
-        }
+        let throttled = matches!(self, Self::Throttled { .. });
+        (!throttled).then_some("user-code")
     }
 }
 

@@ -106,7 +106,14 @@ async fn change_password(
     let started = match started {
         Ok(started) => started,
         Err(SignInError::User(error)) => return Err(error.into()),
-        Err(_) => return page(visit, who, Some(&News::Problem(Problem::WrongPassword))).await,
+        Err(SignInError::Wait(wait)) => {
+            let wait = Duration::from_secs(wait.0);
+            let problem = Problem::Throttled { wait };
+            return page(visit, who, Some(&News::Problem(problem))).await;
+        }
+        Err(SignInError::Wrong | SignInError::Off) => {
+            return page(visit, who, Some(&News::Problem(Problem::WrongPassword))).await;
+        }
     };
     let fresh = Secret::new(field("new_password").to_owned());
     let (started, news) = match users.reset_password(name, &fresh).await {
@@ -121,10 +128,16 @@ async fn change_password(
             };
             (again, News::PasswordChanged)
         }
-        Err(UserError::Password(PasswordError::Short)) => {
-            (started, News::Problem(Problem::TooShort))
+        Err(UserError::Password(error)) => {
+            let problem = match error {
+                PasswordError::Short => Problem::TooShort,
+                PasswordError::Long => Problem::TooLong,
+                PasswordError::OwnName => Problem::OwnName,
+                PasswordError::Common => Problem::TooCommon,
+                PasswordError::Hash(_) => return Err(UserError::Password(error).into()),
+            };
+            (started, News::Problem(problem))
         }
-        Err(UserError::Password(_)) => (started, News::Problem(Problem::TooCommon)),
         Err(error) => return Err(error.into()),
     };
     let who = SignedIn {

@@ -274,6 +274,18 @@ fn account(text: &str, form: Form<'_>) -> Pages {
             page(&[], None, Some(Problem::TooShort), some),
         ),
         (
+            "account, long",
+            page(&[], None, Some(Problem::TooLong), some),
+        ),
+        (
+            "account, own name",
+            page(&[], None, Some(Problem::OwnName), some),
+        ),
+        (
+            "account, throttled",
+            page(&[], None, Some(Problem::Throttled { wait: WAIT }), some),
+        ),
+        (
             "account, common",
             page(&[], None, Some(Problem::TooCommon), some),
         ),
