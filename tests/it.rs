@@ -34,3 +34,4 @@ mod startup;
 mod streaming;
 mod tls;
 mod tokens;
+mod users;
