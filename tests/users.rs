@@ -5,7 +5,7 @@ use std::{
     io::Write,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -250,7 +250,7 @@ async fn of_many_who_add_one_name_at_once_one_does() {
                 command(&site, &["add", name]).spawn().unwrap()
             })
             .collect();
-        let outputs = children.into_iter().map(|child| child.wait_with_output());
+        let outputs = children.into_iter().map(Child::wait_with_output);
         let outputs: Vec<_> = outputs.map(Result::unwrap).collect();
         let added = outputs.iter().filter(|output| output.status.success());
         assert_eq!(added.count(), 4, "{outputs:?}");

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Runs provider.mjs, with what package-lock.json names. That is installed once,
-# beside the builds. Ends with 77 where there is no node or npm.
+# beside the builds. Ends with 77 where there is no npm, or no Node.js 20 or
+# newer.
 set -euo pipefail
 cd "$(dirname "$0")"
 here="$PWD"
 for need in node npm; do
     command -v "$need" >/dev/null || exit 77
 done
+[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || exit 77
 sum="$(sha256sum package-lock.json | cut -c 1-16)"
 folder="${FLIGHTGATE_CACHE:-$HOME/.cache/flightgate}/providers/$sum"
 mkdir -p "$folder"

@@ -52,7 +52,7 @@ users: {users}
     let pepper = Pepper::new(&[7; 32]);
     let options = SledOptions {
         cache_bytes: 8 << 20,
-        ..SledOptions::new(&folder.path().join("data"), pepper.fingerprint())
+        ..SledOptions::new(folder.path().join("data"), pepper.fingerprint())
     };
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&options).unwrap());
     let clock = Arc::new(ManualClock::at(NOW));

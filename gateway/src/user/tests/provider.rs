@@ -63,7 +63,7 @@ impl Corp {
         let Some(issuer) = issuer else {
             let status = process.wait().unwrap();
             assert_eq!(status.code(), Some(77), "the provider did not start");
-            eprintln!("skipped: there is no node or no npm (Debian: nodejs, npm)");
+            eprintln!("skipped: there is no npm, or no Node.js 20 or newer (Debian: nodejs, npm)");
             return None;
         };
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
