@@ -16,6 +16,7 @@ is_there() {
 package_of() {
     case "$1" in
         cc) echo build-essential ;;
+        node) echo nodejs ;;
         certificates) echo ca-certificates ;;
         *) echo "$1" ;;
     esac

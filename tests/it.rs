@@ -35,3 +35,4 @@ mod startup;
 mod streaming;
 mod tls;
 mod tokens;
+mod users;

@@ -75,12 +75,11 @@ pub async fn listen(gateway: &Arc<Gateway>) -> Option<Listening> {
 
 async fn about_users(State(gateway): State<Arc<Gateway>>, Json(call): Json<Call>) -> Json<Reply> {
     let own = Users::store_name(&gateway.config);
-    Json(if call.store != own {
-        Reply::OtherStore(own)
-    } else {
-        match gateway.users.run(call.command).await {
-            Ok(answer) => Reply::Done(answer),
-            Err(error) => Reply::Failed(error.to_string()),
-        }
+    if call.store != own {
+        return Json(Reply::OtherStore(own));
+    }
+    Json(match gateway.users.run(call.command).await {
+        Ok(answer) => Reply::Done(answer),
+        Err(error) => Reply::Failed(error.to_string()),
     })
 }

@@ -139,3 +139,6 @@ impl Users {
         path.display().to_string()
     }
 }
+
+#[cfg(test)]
+mod tests;

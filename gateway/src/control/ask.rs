@@ -27,7 +27,7 @@ use crate::{
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a gateway may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 

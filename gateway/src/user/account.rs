@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     UserError, Users,
     name::{MAX_EMAIL, Username, is_email},
+    password::Hashed,
 };
 use crate::{
     clock::UnixSeconds,
@@ -56,7 +57,7 @@ pub struct User {
     pub disabled: bool,
     /// Argon2id in PHC form; none if they sign in elsewhere alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) password: Option<String>,
+    pub(super) password: Option<Hashed>,
     /// Sessions of another epoch are over.
     #[serde(default)]
     pub(super) session_epoch: u64,
@@ -140,7 +141,7 @@ impl Users {
         subject: String,
         name: &Username,
         new: NewUser,
-        password: Option<String>,
+        password: Option<Hashed>,
     ) -> User {
         let now = self.clock.now();
         User {

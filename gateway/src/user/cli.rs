@@ -173,19 +173,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
             .and_then(|()| password.show(&mut out))
         }
         Action::List { output } => {
-            let mut users = Vec::new();
-            let mut after = None;
-            loop {
-                let Answer::Users { users: some, next } = ask(Command::List { after })? else {
-                    return Err(CliError::Version);
-                };
-                users.extend(some);
-                after = next;
-                if after.is_none() {
-                    break;
-                }
-            }
-            users.sort_unstable_by(|a, b| a.username.cmp(&b.username));
+            let users = everyone(&ask)?;
             match output {
                 Output::Json => serde_json::to_writer_pretty(&mut out, &users)
                     .map_err(io::Error::from)
@@ -194,7 +182,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
             }
         }
         Action::Disable { name } => {
-            let changed = changed(ask(Command::Disable { name: name.clone() })?)?;
+            let changed = changed(&ask(Command::Disable { name: name.clone() })?)?;
             let text = if changed {
                 "disabled; all sessions have ended"
             } else {
@@ -203,7 +191,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
             writeln!(out, "user {name} {text}")
         }
         Action::Enable { name } => {
-            let changed = changed(ask(Command::Enable { name: name.clone() })?)?;
+            let changed = changed(&ask(Command::Enable { name: name.clone() })?)?;
             let text = if changed {
                 "enabled"
             } else {
@@ -241,9 +229,26 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     .map_err(|error| CliError::Io("writing to standard output", error))
 }
 
-fn changed(answer: Answer) -> Result<bool, CliError> {
+/// All users, by name.
+fn everyone(ask: &impl Fn(Command) -> Result<Answer, AskError>) -> Result<Vec<Shown>, CliError> {
+    let mut users = Vec::new();
+    let mut after = None;
+    loop {
+        let Answer::Users { users: some, next } = ask(Command::List { after })? else {
+            return Err(CliError::Version);
+        };
+        users.extend(some);
+        after = next;
+        if after.is_none() {
+            users.sort_unstable_by(|a, b| a.username.cmp(&b.username));
+            return Ok(users);
+        }
+    }
+}
+
+fn changed(answer: &Answer) -> Result<bool, CliError> {
     match answer {
-        Answer::Changed(changed) => Ok(changed),
+        Answer::Changed(changed) => Ok(*changed),
         _ => Err(CliError::Version),
     }
 }

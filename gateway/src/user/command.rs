@@ -93,6 +93,10 @@ pub enum Answer {
 }
 
 /// A user as whoever runs the gateway sees them.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "marks that are independent of each other"
+)]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {

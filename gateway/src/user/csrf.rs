@@ -39,7 +39,7 @@ impl FormCookie {
 
 impl Users {
     /// The cookie that a form for this browser hangs on: that of its session
-    /// (`signed_in` is what [`Users::signed_in`] found), else that of the
+    /// (`session` is of what [`Users::signed_in`] found), else that of the
     /// visitor, else a new one.
     pub fn form_cookie(
         &self,
@@ -72,12 +72,11 @@ impl Users {
         token: &str,
     ) -> Result<(), BadToken> {
         let visitor;
-        let cookie = match session {
-            Some(session) => session,
-            None => {
-                visitor = CookieValue::from_headers(headers, cookie::VISITOR).ok_or(BadToken)?;
-                &visitor
-            }
+        let cookie = if let Some(session) = session {
+            session
+        } else {
+            visitor = CookieValue::from_headers(headers, cookie::VISITOR).ok_or(BadToken)?;
+            &visitor
         };
         let expected = self.csrf_token(purpose, cookie);
         if expected.as_bytes().ct_eq(token.as_bytes()).into() {

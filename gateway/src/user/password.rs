@@ -3,10 +3,11 @@
 //! A hash is Argon2id with OWASP's parameters, salted, and keyed under the
 //! pepper: a stolen store alone is no use for guessing.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use crds::secret::Secret;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, task};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use zeroize::Zeroizing;
@@ -46,6 +47,17 @@ pub enum PasswordError {
     Hash(argon2::password_hash::Error),
 }
 
+/// The hash of a password, in PHC form.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Hashed(pub(super) String);
+
+impl fmt::Debug for Hashed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hashed(…)")
+    }
+}
+
 /// What comparing a password with a hash showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -65,14 +77,20 @@ pub struct Passwords {
 impl Passwords {
     /// Keyed under this pepper.
     pub fn new(pepper: &Pepper) -> Self {
-        Self::with(pepper, Params::DEFAULT)
-    }
-
-    fn with(pepper: &Pepper, params: Params) -> Self {
         Self {
             key: Arc::new(Zeroizing::new(pepper.id("password", &[]))),
-            params,
+            params: Params::DEFAULT,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// The same, as of a day with other parameters.
+    #[cfg(test)]
+    pub(super) fn like(&self, params: Params) -> Self {
+        Self {
+            key: self.key.clone(),
+            slots: self.slots.clone(),
+            params,
         }
     }
 
@@ -80,12 +98,12 @@ impl Passwords {
         &self,
         password: &Secret<String>,
         salt: [u8; SALT_LEN],
-    ) -> Result<String, PasswordError> {
+    ) -> Result<Hashed, PasswordError> {
         let password = normalised(password);
         self.run(move |hasher| {
             hasher
                 .hash_password_with_salt(password.as_bytes(), &salt)
-                .map(|hash| hash.to_string())
+                .map(|hash| Hashed(hash.to_string()))
                 .map_err(PasswordError::Hash)
         })
         .await
@@ -96,7 +114,7 @@ impl Passwords {
     pub(super) async fn verify(
         &self,
         password: &Secret<String>,
-        hash: Option<String>,
+        hash: Option<Hashed>,
     ) -> Result<Verdict, PasswordError> {
         if password.expose().len() > MAX_BYTES {
             return Ok(Verdict::Wrong);
@@ -112,7 +130,7 @@ impl Passwords {
                 return Ok(Verdict::Wrong);
             };
             let hash =
-                PasswordHash::new(&hash).map_err(|error| PasswordError::Hash(error.into()))?;
+                PasswordHash::new(&hash.0).map_err(|error| PasswordError::Hash(error.into()))?;
             match hasher.verify_password(password.as_bytes(), &hash) {
                 Ok(()) if is_of(&hash, &today) => Ok(Verdict::Right),
                 Ok(()) => Ok(Verdict::RightButOutdated),
@@ -147,7 +165,11 @@ impl Passwords {
 fn is_of(hash: &PasswordHash, today: &Params) -> bool {
     hash.algorithm == Algorithm::Argon2id.ident()
         && hash.version == Some(Version::V0x13.into())
-        && Params::try_from(hash).is_ok_and(|params| params == *today)
+        && Params::try_from(hash).is_ok_and(|params| costs(&params) == costs(today))
+}
+
+fn costs(params: &Params) -> [u32; 3] {
+    [params.m_cost(), params.t_cost(), params.p_cost()]
 }
 
 /// The same characters are the same password, however the keyboard composes
@@ -171,7 +193,7 @@ impl Users {
         password: &Secret<String>,
         name: &Username,
         email: Option<&str>,
-    ) -> Result<String, UserError> {
+    ) -> Result<Hashed, UserError> {
         check(password, name, email)?;
         let salt = self.fresh_salt()?;
         Ok(self.passwords.hash(password, salt).await?)

@@ -314,3 +314,149 @@ impl Table {
         !free.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn throttle(capacity: usize) -> (Throttle, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(1_000_000));
+        let pepper = Pepper::new(&[7; 32]);
+        (
+            Throttle::with_capacity(pepper, clock.clone(), capacity),
+            clock,
+        )
+    }
+
+    fn account(name: &str) -> [(Purpose, Who<'_>); 1] {
+        [(Purpose::Account, Who::Text(name))]
+    }
+
+    /// Fails, or says how long to wait.
+    fn fail(throttle: &Throttle, who: &[(Purpose, Who<'_>)]) -> Option<u64> {
+        throttle.attempt(who).err().map(|RetryAfter(wait)| wait)
+    }
+
+    #[test]
+    fn after_five_failures_each_further_one_doubles_the_wait_up_to_15_minutes() {
+        let (throttle, clock) = throttle(8);
+        for _ in 0..5 {
+            assert_eq!(fail(&throttle, &account("anna")), None);
+        }
+        for wait in [10, 20, 40, 80, 160, 320, 640, 900, 900, 900] {
+            assert_eq!(fail(&throttle, &account("anna")), Some(wait));
+            clock.advance(wait - 1);
+            assert_eq!(
+                fail(&throttle, &account("anna")),
+                Some(1),
+                "asking does not lengthen it"
+            );
+            clock.advance(1);
+            assert_eq!(fail(&throttle, &account("anna")), None);
+        }
+        assert_eq!(fail(&throttle, &account("berta")), None);
+        clock.advance(3_600);
+        for _ in 0..5 {
+            assert_eq!(fail(&throttle, &account("anna")), None, "forgotten");
+        }
+    }
+
+    #[test]
+    fn a_success_forgets_an_accounts_failures_but_gives_an_address_one_back() {
+        let (throttle, clock) = throttle(8);
+        let both = [
+            (Purpose::Account, Who::Text("anna")),
+            (Purpose::SignIn, Who::Address("192.0.2.1".parse().unwrap())),
+        ];
+        for _ in 0..4 {
+            for _ in 0..4 {
+                assert_eq!(fail(&throttle, &both), None);
+            }
+            throttle.attempt(&both).unwrap().succeeded();
+        }
+        for _ in 0..4 {
+            assert_eq!(fail(&throttle, &both), None);
+        }
+        assert_eq!(fail(&throttle, &both), Some(300), "20 in 300 s");
+        clock.advance(299);
+        assert_eq!(fail(&throttle, &both), Some(1));
+        clock.advance(1);
+        assert_eq!(fail(&throttle, &both), None);
+    }
+
+    /// Guesses that are sent all at once are no way around.
+    #[test]
+    fn attempts_under_way_count() {
+        let (throttle, _) = throttle(8);
+        let under_way: Vec<_> = (0..5)
+            .map(|_| throttle.attempt(&account("anna")).unwrap())
+            .collect();
+        assert_eq!(fail(&throttle, &account("anna")), Some(10));
+        for attempt in under_way {
+            attempt.withdraw();
+        }
+        assert_eq!(fail(&throttle, &account("anna")), None);
+    }
+
+    #[test]
+    fn one_who_is_refused_for_one_reason_counts_for_none() {
+        let (throttle, _) = throttle(8);
+        let address = |last| Who::Address(IpAddr::from([192, 0, 2, last]));
+        let with = |last| [(Purpose::UserCode, address(last)), account("anna")[0]];
+        for _ in 0..5 {
+            assert_eq!(fail(&throttle, &account("anna")), None);
+        }
+        for _ in 0..30 {
+            assert_eq!(fail(&throttle, &with(1)), Some(10));
+        }
+        assert_eq!(fail(&throttle, &with(1)[..1]), None);
+    }
+
+    #[test]
+    fn an_ipv6_address_counts_with_its_64_and_a_mapped_one_as_ipv4() {
+        let (throttle, _) = throttle(8);
+        let from = |text: &str| [(Purpose::Passkey, Who::Address(text.parse().unwrap()))];
+        for n in 0..10 {
+            assert_eq!(
+                fail(&throttle, &from(&format!("2001:db8:0:1:{n}::{n}"))),
+                None
+            );
+            let v4 = ["192.0.2.1", "::ffff:192.0.2.1"][n % 2];
+            assert_eq!(fail(&throttle, &from(v4)), None);
+        }
+        assert!(fail(&throttle, &from("2001:db8:0:1::9")).is_some());
+        assert!(fail(&throttle, &from("192.0.2.1")).is_some());
+        assert_eq!(fail(&throttle, &from("2001:db8:0:2::9")), None);
+        assert_eq!(fail(&throttle, &from("192.0.2.2")), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_no_refusal_is_forgotten_by_a_flood() {
+        let (throttle, clock) = throttle(64);
+        for _ in 0..8 {
+            fail(&throttle, &account("anna"));
+            clock.advance(1);
+        }
+        let waits = |throttle: &Throttle| fail(throttle, &account("anna"));
+        assert!(waits(&throttle).is_some());
+        for n in 0..10_000 {
+            fail(&throttle, &account(&format!("flood{n}")));
+            let held = throttle.table(Purpose::Account).slots.len();
+            assert!(held <= 65, "{held}");
+        }
+        assert!(waits(&throttle).is_some());
+        // Even if all are under refusal, the next ones are neither free …
+        for n in 0..100 {
+            for _ in 0..5 {
+                fail(&throttle, &account(&format!("refused{n}")));
+            }
+        }
+        assert!(throttle.table(Purpose::Account).slots.len() <= 65);
+        assert!(waits(&throttle).is_some());
+        assert!(fail(&throttle, &account("somebody")).is_some());
+        // … nor shut out for longer than those.
+        clock.advance(900);
+        assert_eq!(fail(&throttle, &account("somebody")), None);
+    }
+}

@@ -233,13 +233,13 @@ impl Users {
         );
         let known = provider.known(&*self.clock).await?;
         let mut cookies = Vec::new();
-        let visitor = match CookieValue::from_headers(headers, cookie::VISITOR) {
-            Some(visitor) => visitor,
-            None => {
-                let fresh = CookieValue::fresh(&*self.rng).map_err(UserError::from)?;
-                cookies.extend(fresh.set(cookie::VISITOR, None));
-                fresh
-            }
+        let held = CookieValue::from_headers(headers, cookie::VISITOR);
+        let visitor = if let Some(visitor) = held {
+            visitor
+        } else {
+            let fresh = CookieValue::fresh(&*self.rng).map_err(UserError::from)?;
+            cookies.extend(fresh.set(cookie::VISITOR, None));
+            fresh
         };
         let state = CookieValue::fresh(&*self.rng).map_err(UserError::from)?;
         let visit = Visit {

@@ -47,6 +47,9 @@ pub(super) fn client(authority: Option<&Path>) -> Result<Client, HttpError> {
     let mut builder = Client::builder()
         .user_agent(concat!("flightgate-gateway/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
+        // A connection that the provider gave up meanwhile would cost a code,
+        // which is good for one try.
+        .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT);
     if let Some(path) = authority {

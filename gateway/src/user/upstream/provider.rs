@@ -267,8 +267,10 @@ impl Provider {
         }
         let endpoints = [
             Some(metadata.authorization_endpoint().url()),
-            metadata.token_endpoint().map(|url| url.url()),
-            metadata.userinfo_endpoint().map(|url| url.url()),
+            metadata.token_endpoint().map(openidconnect::TokenUrl::url),
+            metadata
+                .userinfo_endpoint()
+                .map(openidconnect::UserInfoUrl::url),
             Some(metadata.jwks_uri().url()),
         ];
         if endpoints
@@ -361,7 +363,7 @@ impl Provider {
                 RequestTokenError::Request(error) => self.unreachable(&error),
                 _ => self.answered("its token endpoint's answer cannot be read"),
             })?;
-        let mut claims = match self.verified(&client, &tokens, nonce, clock) {
+        let mut claims = match Self::verified(&client, &tokens, nonce, clock) {
             Err(ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey
                 | SignatureVerificationError::CryptoError(_),
@@ -369,7 +371,7 @@ impl Provider {
                 // Its keys may have turned since they were fetched.
                 let since = clock.now().saturating_sub(PAUSE);
                 let known = self.known_since(clock, since).await?;
-                self.verified(&self.client(&known, None)?, &tokens, nonce, clock)
+                Self::verified(&self.client(&known, None)?, &tokens, nonce, clock)
             }
             other => other,
         }
@@ -403,7 +405,6 @@ impl Provider {
     /// The claims of the ID token, which is what it must be: signed with a key
     /// of this issuer, for this client and this visit, and not expired.
     fn verified(
-        &self,
         client: &OidcClient,
         tokens: &Tokens,
         nonce: &Nonce,
