@@ -8,6 +8,7 @@
     reason = "a test that fails may"
 )]
 
+mod browser;
 mod client;
 mod gateway;
 mod harness;
@@ -16,6 +17,7 @@ mod raw;
 mod upstream;
 
 mod admin;
+mod authorization;
 mod boundary;
 mod configuration;
 mod durability;

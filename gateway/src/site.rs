@@ -52,7 +52,7 @@ async fn route(endpoint: Endpoint, visit: &Visit) -> Result<Answer, Failure> {
         Endpoint::LogbookAuthorize if posted => logbook::take(visit).await,
         Endpoint::LogbookAuthorize => logbook::ask(visit),
         Endpoint::SignIn if posted => sign_in::take(visit).await,
-        Endpoint::SignIn => sign_in::ask(visit).await,
+        Endpoint::SignIn => sign_in::ask(visit),
         Endpoint::SignInReturn => sign_in::come_back(visit).await,
         Endpoint::SignOut if posted => sign_in::leave(visit).await,
         Endpoint::SignOut => Ok(see(&visit.page("/account"))),

@@ -37,7 +37,7 @@ pub(super) fn first(visit: &Visit, back: &str) -> Answer {
 }
 
 /// Shows the sign-in page.
-pub(super) async fn ask(visit: &Visit) -> Result<Answer, Failure> {
+pub(super) fn ask(visit: &Visit) -> Result<Answer, Failure> {
     let back = parameter(&visit.query, "continue");
     page(visit, &Destination::parse(visit, back.as_deref()), "", None)
 }

@@ -82,7 +82,7 @@ impl Changed {
     fn note(&mut self, path: &Path) -> bool {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         // A file on its way to its name, which is told of when it is there.
-        if name.ends_with(".new") {
+        if name.strip_suffix(".new").is_some() {
             return false;
         }
         let document = name.strip_suffix(".json");
