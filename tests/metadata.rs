@@ -6,6 +6,7 @@ use crate::{
     client::{Call, Protocol},
     gateway::plain,
     harness::{Credentials, Site},
+    oauth::TOKEN,
     upstream::Upstream,
 };
 
@@ -126,4 +127,42 @@ async fn the_keys_are_public_and_survive_a_restart() {
     let gateway = site.start().await;
     let again: Value = gateway.answer(Call::get(JWKS)).await.json();
     assert_eq!(again, document);
+}
+
+#[tokio::test]
+async fn scripts_of_any_site_may_get_tokens_and_never_a_page() {
+    let (_site, gateway) = Site::running(Upstream::ok().await.address).await;
+    let preflight = |path| {
+        Call::new("OPTIONS", path)
+            .header("origin", "https://spa.example")
+            .header("access-control-request-method", "POST")
+    };
+    for path in [TOKEN, "/api/oauth/userinfo", "/.well-known/jwks.json"] {
+        let answer = gateway.answer(preflight(path)).await;
+        assert_eq!(answer.status, 204, "{path}: {answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        let headers = answer.header("access-control-allow-headers").unwrap();
+        assert!(headers.contains("Authorization"), "{headers}");
+        assert!(
+            !answer
+                .headers
+                .contains_key("access-control-allow-credentials")
+        );
+    }
+    let refused = gateway.answer(Call::form(TOKEN, &[("a", "b")])).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+    for path in [
+        "/api/oauth/authorize",
+        "/api/oauth/introspect",
+        "/sign-in",
+        "/account",
+    ] {
+        let answer = gateway.answer(preflight(path)).await;
+        assert_eq!(answer.status, 405, "{path}");
+        assert!(
+            !answer.headers.contains_key("access-control-allow-origin"),
+            "{path}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 pub mod authorize;
 pub mod client;
 pub mod code;
+pub(crate) mod cors;
 pub mod device;
 pub mod error;
 pub mod form;
@@ -24,7 +25,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde::Serialize;
 
-use crate::{body::Body, core::Core, pages::style, surface::Endpoint};
+use crate::{body::Body, core::Core, pages::style, surface::Endpoint, telemetry::audit};
 
 use error::Error;
 use token::Shape;
@@ -48,11 +49,13 @@ pub(crate) async fn answer(core: &Core, endpoint: Endpoint, call: Call<'_>) -> R
         Endpoint::Metadata => Ok(public_json(core.shared.metadata.clone())),
         Endpoint::Jwks => Ok(public_json(core.shared.keys.signer.jwks())),
         Endpoint::Style => Ok(style::answer()),
+        Endpoint::Preflight => Ok(cors::preflight()),
         // Those need more than a form, and never come here.
         _ => Err(Error::server("no such endpoint")),
     };
     answer.unwrap_or_else(|error| {
         core.metrics.oauth_refused(endpoint, error.code());
+        audit::refused(endpoint.name(), error.code());
         error.into_response()
     })
 }

@@ -20,6 +20,23 @@ macro_rules! endpoints {
             /// Every endpoint.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
+            /// Whether scripts of any site may read its answer: those that single-page
+            /// applications need (AF-17), none of which looks at a cookie. Never the
+            /// authorization endpoint (RFC 9700 section 2.6).
+            pub const fn is_for_scripts(self) -> bool {
+                matches!(
+                    self,
+                    Self::Token
+                        | Self::DeviceAuthorization
+                        | Self::Revoke
+                        | Self::RevokeByBearer
+                        | Self::Userinfo
+                        | Self::Metadata
+                        | Self::Jwks
+                        | Self::Preflight
+                )
+            }
+
             /// Whether a browser asks for it, and a page answers.
             pub const fn is_page(self) -> bool {
                 matches!(
@@ -73,6 +90,8 @@ endpoints! {
     Device = "device";
     /// What a user has connected.
     Account = "account";
+    /// What a browser asks before a script may ask (Fetch section 4.8).
+    Preflight = "preflight";
     /// The stylesheet of the pages.
     Style = "style";
     /// The authorization page of Flight Crew View (FCV-12).
@@ -93,5 +112,16 @@ pub fn endpoints(config: &GatewayConfig) -> Vec<(String, Method, Endpoint)> {
             Surface::Logbook(surface) => endpoints.extend(logbook::endpoints(surface)),
         }
     }
+    let mut open: Vec<_> = endpoints
+        .iter()
+        .filter(|(_, _, endpoint)| endpoint.is_for_scripts())
+        .map(|(path, ..)| path.clone())
+        .collect();
+    open.sort_unstable();
+    open.dedup();
+    endpoints.extend(
+        open.into_iter()
+            .map(|path| (path, Method::OPTIONS, Endpoint::Preflight)),
+    );
     endpoints
 }

@@ -193,6 +193,10 @@ async fn redeem(
         .catalogue
         .set(code.scopes.iter().map(String::as_str));
     let scopes = scopes.and(client.scopes);
+    let scopes = issue::still_grantable(gateway, &code.subject, scopes).await?;
+    if scopes.is_empty() {
+        return Err(unknown(client));
+    }
     let used = Code {
         used: true,
         ..code.clone()

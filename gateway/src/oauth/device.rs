@@ -434,6 +434,10 @@ async fn redeem(
     };
     let scopes = gateway.catalogue.set(scopes.iter().map(String::as_str));
     let scopes = scopes.and(client.scopes);
+    let scopes = issue::still_grantable(gateway, subject, scopes).await?;
+    if scopes.is_empty() {
+        return Err(unknown(client));
+    }
     let delegation = Delegation {
         client,
         subject,

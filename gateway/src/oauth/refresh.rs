@@ -165,6 +165,10 @@ async fn rotate(
     let catalogue = &gateway.catalogue;
     let granted = catalogue.set(refresh.scopes.iter().map(String::as_str));
     let granted = granted.and(client.scopes);
+    let granted = issue::still_grantable(gateway, &refresh.subject, granted).await?;
+    if granted.is_empty() {
+        return Err(unknown(client));
+    }
     let delegation = Delegation {
         client,
         subject: &refresh.subject,

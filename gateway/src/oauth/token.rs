@@ -16,6 +16,7 @@ use crate::{
     registry::Client,
     scopes::ScopeSet,
     store::{GrantId, TokenKind, TokenRecord},
+    telemetry::audit,
 };
 
 /// A successful answer (RFC 6749 section 5.1).
@@ -109,6 +110,12 @@ async fn client_credentials(
         )
         .await?;
     core.metrics.token_issued();
+    audit::granted(
+        "client_credentials",
+        &client.id,
+        client,
+        &catalogue.join(scopes),
+    );
     let tokens = Tokens {
         access: token,
         expires_in,

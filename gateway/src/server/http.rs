@@ -20,7 +20,7 @@ use crate::{
     body::Body,
     core::Core,
     forward::{self, ForwardError, upstream::ConnectError},
-    oauth::{self, Call, error::Error, form::MAX_BODY, userinfo},
+    oauth::{self, Call, cors, error::Error, form::MAX_BODY, userinfo},
     permit::{Refusal, bearer_with, permit},
     problem::Problem,
     request_id::{self, RequestId},
@@ -224,7 +224,11 @@ async fn dispatch(
         Found::Target(Target::Endpoint(endpoint)) => {
             // In a box, as everything that is rare is: what the future of a
             // forwarded request has no room for need not be moved with it.
-            let response = Box::pin(endpoint_answer(core, connection, endpoint, request, id)).await;
+            let mut response =
+                Box::pin(endpoint_answer(core, connection, endpoint, request, id)).await;
+            if endpoint.is_for_scripts() {
+                cors::open(response.headers_mut());
+            }
             core.metrics.endpoint_answered(endpoint, response.status());
             response
         }

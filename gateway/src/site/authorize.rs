@@ -20,8 +20,12 @@ use crate::{
     user::session::SignedIn,
 };
 
-/// What the tokens of consent forms are for.
-const PURPOSE: &str = "consent";
+/// What the token of a consent form is for: this one request, which only a page
+/// that was shown to a recent enough sign-in carries. So nobody has to sign in
+/// again for having thought for a while.
+fn purpose(target: &str) -> String {
+    format!("consent {target}")
+}
 
 /// Answers the authorization request: with the client's redirect URI if there
 /// is nothing to ask the user, else with a page.
@@ -54,10 +58,10 @@ pub(super) async fn decide(visit: &Visit) -> Result<Answer, Failure> {
         Ok(request) => request,
         Err(refused) => return refuse(visit, refused),
     };
-    let Some(who) = recent(visit, &request).await? else {
+    let Some(who) = visit.signed_in().await? else {
         return Ok(sign_in_first(visit, &request));
     };
-    let fields = visit.form(PURPOSE, Some(&who))?;
+    let fields = visit.form(&purpose(&visit.target()), Some(&who))?;
     let gateway = &visit.gateway;
     if fields.get("decision") != Some("allow") {
         audit::event("consent_denied", &who.user.subject, &request.client.id);
@@ -151,13 +155,13 @@ fn page(
     // Such an application cannot be registered; the page would lead nowhere.
     let destination = Destination::parse(&request.redirect_uri)
         .map_err(|error| Failure::Internal(error.to_string()))?;
-    let csrf = visit.csrf(PURPOSE, Some(who))?;
+    let target = with_query(&visit.path, &after_sign_in(&visit.query));
+    let csrf = visit.csrf(&purpose(&target), Some(who))?;
     let leave = visit.csrf(super::sign_in::LEAVING, Some(who))?;
     let scopes = visit.scopes(
         request.grantable(&visit.gateway, who.user.is_admin),
         granted,
     );
-    let target = with_query(&visit.path, &after_sign_in(&visit.query));
     let shown = Shown::of(&request.client);
     let view = Consent {
         brand: visit.brand(),

@@ -18,6 +18,14 @@ pub(crate) fn replayed(event: &str, subject: &str, client: &str) {
     tracing::warn!(target: TARGET, event, subject, client_id = client, "grant revoked");
 }
 
+/// An OAuth endpoint refused a request.
+pub(crate) fn refused(endpoint: &str, error: &str) {
+    // A device that waits is not refused anything.
+    if !matches!(error, "authorization_pending" | "slow_down") {
+        tracing::info!(target: TARGET, event = "request_refused", endpoint, error);
+    }
+}
+
 /// Something that a user or a client did.
 pub(crate) fn event(event: &str, subject: &str, client: &str) {
     tracing::info!(target: TARGET, event, subject, client_id = client);

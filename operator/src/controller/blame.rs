@@ -29,7 +29,8 @@ pub(super) async fn blame<K: Kind>(
     let (reason, message) = match fault.class() {
         Class::Permanent { reason, message } => (reason, message),
         Class::Transient(_) if failures > PATIENCE => ("WriteFailed", fault.to_string()),
-        Class::Conflict if failures > PATIENCE * 4 => ("WriteFailed", fault.to_string()),
+        // Somebody else wrote first, which is nobody's fault until it never ends.
+        Class::Conflict if failures > PATIENCE * 20 => ("WriteFailed", fault.to_string()),
         _ => return,
     };
     let generation = resource.meta().generation.unwrap_or(1);

@@ -9,12 +9,14 @@ use crds::{
 use jiff::Timestamp;
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams},
     runtime::controller::Action,
 };
 use serde_json::json;
 
-use super::{Context, fault::Fault, kind::Kind, memory::Settled, secret::MANAGER};
+use super::{
+    Context, fault::Fault, kind::Kind, memory::Settled, secret::MANAGER, watches::LAST_APPLIED,
+};
 use crate::{
     backoff::jittered,
     gateways::{ResourceId, view::Verdict},
@@ -252,6 +254,9 @@ pub(super) async fn write<K: Kind>(
         now = patched.map_err(at)?;
     }
     let version = now.meta().resource_version.clone();
+    // What somebody changed a moment before this write is in its answer, and was
+    // not looked at: that version is not one that is known.
+    let version = version.filter(|_| asks_the_same(resource.meta(), now.meta()));
     context.memory.amend(&id, |old| Settled {
         versions: recent(&old.versions, version),
         planned: Some(
@@ -264,6 +269,21 @@ pub(super) async fn write<K: Kind>(
         ..*old
     });
     Ok(())
+}
+
+/// Whether two versions of a resource ask for the same: whether they differ in
+/// nothing but their status.
+fn asks_the_same(looked_at: &ObjectMeta, now: &ObjectMeta) -> bool {
+    let annotations = |meta: &ObjectMeta| {
+        let mut annotations = meta.annotations.clone().unwrap_or_default();
+        // The watch leaves this one out.
+        annotations.remove(LAST_APPLIED);
+        annotations
+    };
+    looked_at.generation == now.generation
+        && looked_at.deletion_timestamp == now.deletion_timestamp
+        && looked_at.labels == now.labels
+        && annotations(looked_at) == annotations(now)
 }
 
 /// The last few versions: a watch is never further behind than that.
@@ -323,6 +343,33 @@ mod tests {
             );
             assert!(condition.message.contains(message), "{}", condition.message);
         }
+    }
+
+    #[test]
+    fn a_change_that_came_just_before_our_write_is_not_taken_for_ours() {
+        let meta = |generation, annotations: &[(&str, &str)]| ObjectMeta {
+            generation: Some(generation),
+            annotations: Some(
+                annotations
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
+            ..ObjectMeta::default()
+        };
+        let looked_at = meta(1, &[]);
+        assert!(asks_the_same(&looked_at, &meta(1, &[])));
+        assert!(asks_the_same(&looked_at, &meta(1, &[(LAST_APPLIED, "{}")])));
+        assert!(asks_the_same(
+            &looked_at,
+            &ObjectMeta {
+                generation: Some(1),
+                ..ObjectMeta::default()
+            }
+        ));
+        assert!(!asks_the_same(&looked_at, &meta(2, &[])));
+        let rotate = [("flightgate.dev/rotate", "now")];
+        assert!(!asks_the_same(&looked_at, &meta(1, &rotate)));
     }
 
     #[test]

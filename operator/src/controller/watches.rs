@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What `kubectl apply` remembers.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Dropped once everything has been read.
 type Unsynced = Option<mpsc::Sender<()>>;
