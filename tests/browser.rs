@@ -197,10 +197,25 @@ impl Page {
 }
 
 impl Form {
+    /// The same fields, sent elsewhere.
+    #[must_use]
+    pub(crate) fn to(mut self, action: &str) -> Self {
+        action.clone_into(&mut self.action);
+        self
+    }
+
     /// With this in a field, in the place of what was there.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.fields.retain(|(known, _)| known != name);
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With this value of a field beside those that are there: one more box
+    /// that is ticked, offered or not.
+    #[must_use]
+    pub(crate) fn adding(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }

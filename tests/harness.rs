@@ -77,7 +77,7 @@ pub(crate) async fn eventually(what: &str, mut is: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    within(what, all).await;
+    within(what, Box::pin(all)).await;
 }
 
 /// What a partner was given.
@@ -99,7 +99,30 @@ impl Site {
     /// The example's configuration on free ports, before this upstream, for two
     /// applications, `acme` and `globex`, and Anna's key.
     pub(crate) fn new(upstream: SocketAddr) -> Self {
-        let mut config: Value = serde_yaml::from_str(EXAMPLE).unwrap();
+        let site = Self::configured(EXAMPLE, upstream);
+        site.manifest("acme", ACME);
+        site.manifest("globex", &like_acme("globex"));
+        site.manifest("anna", ANNA);
+        site
+    }
+
+    /// An example as it stands in its folder, configuration and manifests, on
+    /// free ports, before this upstream.
+    pub(crate) fn of_example(name: &str, upstream: SocketAddr) -> Self {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let folder = examples.join(name);
+        let config = fs::read_to_string(folder.join("gateway.yaml")).unwrap();
+        let site = Self::configured(&config, upstream);
+        for entry in fs::read_dir(folder.join("manifests")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            site.manifest(name, &fs::read_to_string(&path).unwrap());
+        }
+        site
+    }
+
+    fn configured(config: &str, upstream: SocketAddr) -> Self {
+        let mut config: Value = serde_yaml::from_str(config).unwrap();
         config["issuer"] = json!("https://localhost:0");
         config["workers"] = json!(2);
         for listener in ["public", "admin", "internal"] {
@@ -110,9 +133,6 @@ impl Site {
             config,
         };
         site.lead_to(upstream);
-        site.manifest("acme", ACME);
-        site.manifest("globex", &like_acme("globex"));
-        site.manifest("anna", ANNA);
         site
     }
 

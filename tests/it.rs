@@ -22,6 +22,8 @@ mod boundary;
 mod configuration;
 mod durability;
 mod expiry;
+mod fittrackee;
+mod flight_crew_view;
 mod flights;
 mod forwarding;
 mod framing;

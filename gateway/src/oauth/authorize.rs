@@ -30,6 +30,17 @@ pub enum Dialect {
     Logbook,
 }
 
+impl Dialect {
+    /// What answers name as their issuer (RFC 9207). The programme of the
+    /// logbook surface promises `code` and `state` alone (FCV-23).
+    fn issuer(self, gateway: &Gateway) -> Option<&str> {
+        match self {
+            Self::Standard => Some(&gateway.issuer),
+            Self::Logbook => None,
+        }
+    }
+}
+
 /// An authorization request that may be put before a user.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -45,6 +56,7 @@ pub struct Request {
     pub prompt: Prompt,
     /// Seconds since the user signed in, at the most (`max_age`).
     pub max_age: Option<u64>,
+    dialect: Dialect,
     /// Whether the token request must repeat the redirect URI.
     repeats_uri: bool,
     state: Option<String>,
@@ -156,14 +168,15 @@ impl Request {
             // Of two client ids or redirect URIs, neither is to be trusted. Of
             // others, the client can be told, once it is known.
             Err(Some(name)) if !matches!(&*name, "client_id" | "redirect_uri") => {
-                return Err(repeated(gateway, query));
+                return Err(repeated(gateway, query, dialect));
             }
             Err(_) => return Err(Refused::Page(Unverified::Malformed)),
         };
-        let (client, redirect_uri) = verified(gateway, &parameters)?;
+        let (client, redirect_uri) = verified(gateway, &parameters, dialect)?;
         let state = parameters.get("state").map(str::to_owned);
         let refuse = |fault: Fault| {
-            Refused::Redirect(answer(gateway, &redirect_uri, state.as_deref(), fault))
+            let issuer = dialect.issuer(gateway);
+            Refused::Redirect(answer(&redirect_uri, fault, state.as_deref(), issuer))
         };
         if state.as_ref().is_some_and(|state| state.len() > MAX_STATE) {
             return Err(Refused::Page(Unverified::Malformed));
@@ -174,6 +187,7 @@ impl Request {
         };
         let judged = judged.map_err(refuse)?;
         Ok(Self {
+            dialect,
             repeats_uri: dialect == Dialect::Standard && parameters.get("redirect_uri").is_some(),
             client,
             redirect_uri,
@@ -188,7 +202,8 @@ impl Request {
 
     /// The URL that tells the client of a fault.
     pub fn refusal(&self, gateway: &Gateway, fault: Fault) -> String {
-        answer(gateway, &self.redirect_uri, self.state.as_deref(), fault)
+        let (state, issuer) = (self.state.as_deref(), self.dialect.issuer(gateway));
+        answer(&self.redirect_uri, fault, state, issuer)
     }
 
     /// What this user can grant of what is asked for (FT-10).
@@ -239,7 +254,7 @@ impl Request {
             &[
                 ("code", Some(code.expose())),
                 ("state", self.state.as_deref()),
-                ("iss", Some(&gateway.issuer)),
+                ("iss", self.dialect.issuer(gateway)),
             ],
         ))
     }
@@ -247,13 +262,21 @@ impl Request {
 
 /// The client and the redirect URI, which must be right before anything is
 /// sent there.
-fn verified(gateway: &Gateway, parameters: &Parameters) -> Result<(Arc<Client>, String), Refused> {
+fn verified(
+    gateway: &Gateway,
+    parameters: &Parameters,
+    dialect: Dialect,
+) -> Result<(Arc<Client>, String), Refused> {
     let registry = gateway.registry.load();
     let client = parameters
         .get("client_id")
         .and_then(|id| registry.client(id));
     let client = client.ok_or(Refused::Page(Unverified::Client))?;
-    let uri = redirect::resolve(client, parameters.get("redirect_uri"));
+    let given = parameters.get("redirect_uri");
+    if dialect == Dialect::Logbook && given.is_none() {
+        return Err(Refused::Page(Unverified::Malformed));
+    }
+    let uri = redirect::resolve(client, given);
     let uri = uri
         .ok_or(Refused::Page(Unverified::RedirectUri))?
         .to_owned();
@@ -261,7 +284,7 @@ fn verified(gateway: &Gateway, parameters: &Parameters) -> Result<(Arc<Client>, 
 }
 
 /// What to say to a request in which a parameter is repeated.
-fn repeated(gateway: &Gateway, query: &str) -> Refused {
+fn repeated(gateway: &Gateway, query: &str, dialect: Dialect) -> Refused {
     let mut first = HashMap::new();
     let mut count = HashMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -272,24 +295,25 @@ fn repeated(gateway: &Gateway, query: &str) -> Refused {
     if !once("client_id") || !once("redirect_uri") {
         return Refused::Page(Unverified::Malformed);
     }
-    match verified(gateway, &Parameters(first.clone())) {
+    match verified(gateway, &Parameters(first.clone()), dialect) {
         Ok((_, uri)) => {
             let state = first.get("state").filter(|_| once("state"));
+            let (state, issuer) = (state.map(String::as_str), dialect.issuer(gateway));
             let fault = Fault::request("a parameter is repeated");
-            Refused::Redirect(answer(gateway, &uri, state.map(String::as_str), fault))
+            Refused::Redirect(answer(&uri, fault, state, issuer))
         }
         Err(refused) => refused,
     }
 }
 
-fn answer(gateway: &Gateway, uri: &str, state: Option<&str>, fault: Fault) -> String {
+fn answer(uri: &str, fault: Fault, state: Option<&str>, issuer: Option<&str>) -> String {
     redirect::with(
         uri,
         &[
             ("error", Some(fault.code)),
             ("error_description", Some(fault.description)),
             ("state", state),
-            ("iss", Some(&gateway.issuer)),
+            ("iss", issuer),
         ],
     )
 }

@@ -7,7 +7,9 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::no_store;
-use crate::{body::Body, clock::NoRandomness, registry::Client, store::StoreError};
+use crate::{
+    body::Body, clock::NoRandomness, registry::Client, store::StoreError, user::UserError,
+};
 
 /// An error answer.
 #[derive(Debug)]
@@ -223,6 +225,13 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "store");
+        Self::unavailable()
+    }
+}
+
+impl From<UserError> for Error {
+    fn from(error: UserError) -> Self {
+        tracing::error!(%error, "user");
         Self::unavailable()
     }
 }

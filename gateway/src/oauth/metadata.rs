@@ -87,9 +87,14 @@ pub(crate) fn document(config: &GatewayConfig, catalogue: &Catalogue, issuer: &s
     .collect();
     let origin = origin(issuer);
     let or_none = [&methods[..], &["none"]].concat();
+    let endpoints = Endpoints::of(config, origin);
     let metadata = Metadata {
         issuer,
-        endpoints: Endpoints::of(config, origin),
+        authorization_response_iss_parameter_supported: matches!(
+            endpoints,
+            Endpoints::Standard { .. }
+        ),
+        endpoints,
         jwks_uri: format!("{origin}{}", standard::JWKS),
         scopes_supported: catalogue.list(catalogue.offered()).collect(),
         response_types_supported: ["code"],
@@ -101,7 +106,6 @@ pub(crate) fn document(config: &GatewayConfig, catalogue: &Catalogue, issuer: &s
             "urn:ietf:params:oauth:grant-type:device_code",
         ],
         code_challenge_methods_supported: ["S256"],
-        authorization_response_iss_parameter_supported: true,
         prompt_values_supported: ["none", "login", "consent", "select_account"],
         token_endpoint_auth_methods_supported: or_none.clone(),
         revocation_endpoint_auth_methods_supported: or_none,

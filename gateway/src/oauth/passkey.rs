@@ -16,6 +16,7 @@ use crate::{
     registry::Client,
     store::entry::{Change, Space, Stored},
     telemetry::audit,
+    user::User,
 };
 
 /// Letters and digits that are hard to mistake for each other.
@@ -28,6 +29,8 @@ pub const LEN: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passkey {
     subject: String,
+    /// Whoever shuts the user out, or ends all their sessions, ends it too.
+    epoch: u64,
     created_at: UnixSeconds,
     expires_at: UnixSeconds,
 }
@@ -50,13 +53,14 @@ pub struct Holder {
 
 /// A fresh passkey for this user, and how many seconds it lives at the most: an
 /// application's profile may say less.
-pub async fn create(gateway: &Gateway, subject: &str) -> Result<(Secret<String>, u64), Error> {
+pub async fn create(gateway: &Gateway, user: &User) -> Result<(Secret<String>, u64), Error> {
     let profiles = gateway.config.profiles.values();
     let ttl = profiles.map(|profile| profile.passkey_ttl.as_secs()).max();
     let ttl = ttl.unwrap_or_default();
     let now = gateway.clock.now();
     let entry = Passkey {
-        subject: subject.to_owned(),
+        subject: user.subject.clone(),
+        epoch: user.epoch(),
         created_at: now,
         expires_at: now + ttl,
     };
@@ -65,7 +69,7 @@ pub async fn create(gateway: &Gateway, subject: &str) -> Result<(Secret<String>,
         let id = id(gateway, passkey.expose());
         let change = Change::new().expect_none::<Passkey>(id).put(id, &entry)?;
         if let Attempt::Done(()) = grant::apply(gateway, change).await? {
-            audit::event("passkey_created", subject, "");
+            audit::event("passkey_created", &user.subject, "");
             return Ok((passkey, ttl));
         }
     }
@@ -92,27 +96,30 @@ pub async fn take(
         }));
     }
     let id = id(gateway, &plain);
-    let Some(found) = gateway.store.get::<Passkey>(id).await? else {
-        return Ok(None);
-    };
-    let Passkey {
-        subject,
-        created_at,
-        expires_at,
-    } = found.value.clone();
     let ttl = client.profile.passkey_ttl.as_secs();
-    if gateway.clock.now() >= expires_at.min(created_at + ttl) {
-        return Ok(None);
+    for _ in 0..TRIES {
+        let Some(found) = gateway.store.get::<Passkey>(id).await? else {
+            return Ok(None);
+        };
+        let passkey = &found.value;
+        let ends = passkey.expires_at.min(passkey.created_at + ttl);
+        if gateway.clock.now() >= ends {
+            return Ok(None);
+        }
+        let user = gateway.users.by_subject(&passkey.subject).await?;
+        let Some(user) = user.filter(|user| user.value.admits(passkey.epoch)) else {
+            return Ok(None);
+        };
+        let change = Change::new().expect(&found).expect(&user);
+        let change = change.remove::<Passkey>(id);
+        if let Attempt::Done(()) = grant::apply(gateway, change).await? {
+            return Ok(Some(Holder {
+                subject: user.value.subject,
+                code_ttl: None,
+            }));
+        }
     }
-    let change = Change::new().expect(&found).remove::<Passkey>(id);
-    Ok(match grant::apply(gateway, change).await? {
-        Attempt::Done(()) => Some(Holder {
-            subject,
-            code_ttl: None,
-        }),
-        // Another one took it.
-        Attempt::Again => None,
-    })
+    Err(Error::unavailable())
 }
 
 /// The passkey of partners' tests, where there is one (FCV-26).

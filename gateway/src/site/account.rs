@@ -74,7 +74,7 @@ async fn disconnect(visit: &Visit, who: &SignedIn, fields: &Fields) -> Result<An
 }
 
 async fn make_passkey(visit: &Visit, who: &SignedIn) -> Result<Answer, Failure> {
-    let (fresh, lifetime) = passkey::create(&visit.gateway, &who.user.subject).await?;
+    let (fresh, lifetime) = passkey::create(&visit.gateway, &who.user).await?;
     let account = Link::path(&visit.page("/account"))
         .map_err(|error| Failure::Internal(error.to_string()))?;
     let view = PasskeyFresh {

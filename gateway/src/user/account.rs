@@ -81,6 +81,16 @@ impl User {
     pub const fn has_password(&self) -> bool {
         self.password.is_some()
     }
+
+    /// Which sessions and passkeys still count: those of this epoch.
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.session_epoch
+    }
+
+    /// Whether a session or passkey of this epoch still counts.
+    pub(crate) const fn admits(&self, epoch: u64) -> bool {
+        !self.disabled && self.session_epoch == epoch
+    }
 }
 
 /// Which user has a name.

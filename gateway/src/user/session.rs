@@ -89,7 +89,7 @@ impl Users {
         let Some(user) = self.by_subject(&found.value.subject).await? else {
             return Ok(None);
         };
-        if user.value.disabled || user.value.session_epoch != found.value.epoch {
+        if !user.value.admits(found.value.epoch) {
             return Ok(None);
         }
         let session = self.note_use(found, now, idle).await?;
