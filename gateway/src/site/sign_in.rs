@@ -45,6 +45,8 @@ pub(super) fn ask(visit: &Visit) -> Result<Answer, Failure> {
 /// Takes user name and password, or the choice of a provider.
 pub(super) async fn take(visit: &Visit) -> Result<Answer, Failure> {
     let users = &visit.gateway.users;
+    // The page's token is a visitor's even where somebody is signed in: with
+    // `prompt=login` they are to sign in again.
     let fields = match visit.form(PURPOSE, None) {
         Ok(fields) => fields,
         Err(Failure::Form) => {
