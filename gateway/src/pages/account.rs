@@ -42,7 +42,7 @@ pub struct Connection<'a> {
     pub name: &'a str,
     /// Since when.
     pub since: UnixSeconds,
-    /// When a token of it was last used.
+    /// When a token of it was last used, where that is known.
     pub last_used: Option<UnixSeconds>,
     /// The titles of its scopes.
     pub scopes: &'a [&'a str],
