@@ -19,7 +19,8 @@ use crate::gateway::Gateway;
 /// that hangs; no test that passes comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
-const EXAMPLE: &str = include_str!("../examples/we-fly/gateway.yaml");
+/// Programmes to copy, a folder each.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
 
 /// A partner that reads and writes.
 pub(crate) const ACME: &str = "\
@@ -99,7 +100,30 @@ impl Site {
     /// The example's configuration on free ports, before this upstream, for two
     /// applications, `acme` and `globex`, and Anna's key.
     pub(crate) fn new(upstream: SocketAddr) -> Self {
-        let mut config: Value = serde_yaml::from_str(EXAMPLE).unwrap();
+        let site = Self::configured_as("we-fly", upstream);
+        site.manifest("acme", ACME);
+        site.manifest("globex", &like_acme("globex"));
+        site.manifest("anna", ANNA);
+        site
+    }
+
+    /// A whole example, configuration and manifests, on free ports before this
+    /// upstream.
+    pub(crate) fn of_example(name: &str, upstream: SocketAddr) -> Self {
+        let site = Self::configured_as(name, upstream);
+        let manifests = Path::new(EXAMPLES).join(name).join("manifests");
+        for file in fs::read_dir(manifests).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            site.manifest(name, &fs::read_to_string(&path).unwrap());
+        }
+        site
+    }
+
+    fn configured_as(example: &str, upstream: SocketAddr) -> Self {
+        let text = Path::new(EXAMPLES).join(example).join("gateway.yaml");
+        let text = fs::read_to_string(text).unwrap();
+        let mut config: Value = serde_yaml::from_str(&text).unwrap();
         config["issuer"] = json!("https://localhost:0");
         config["workers"] = json!(2);
         for listener in ["public", "admin", "internal"] {
@@ -110,9 +134,6 @@ impl Site {
             config,
         };
         site.lead_to(upstream);
-        site.manifest("acme", ACME);
-        site.manifest("globex", &like_acme("globex"));
-        site.manifest("anna", ANNA);
         site
     }
 
