@@ -74,6 +74,13 @@ grep -q 'byte for byte' "$work/pasted" || fail "no file came back: $(cat "$work/
 { printed | head -n 2; echo 'echo "$TOKEN"'; } >"$work/paste-token"
 token="$(bash -euo pipefail "$work/paste-token")"
 
+# A device's pilot, as far as it goes without a browser.
+{ printed | head -n 1; sed -n '/^  DEVICE=/,/^$/p' "$work/out"; } >"$work/paste"
+link="$(bash -euo pipefail "$work/paste")"
+[[ "$link" == "https://localhost:$port/device?user_code="* ]] || fail "no link for the device: $link"
+password="$(sed -n 's/.*as anna with the password \([^,]*\),.*/\1/p' "$work/out")"
+[ ${#password} = 20 ] || fail "no password for anna: $password"
+
 if DEMO_DIR="$work/second" demo/run.sh >"$work/taken" 2>&1; then fail "a taken port went unnoticed"; fi
 [ "$(wc -l <"$work/taken")" = 1 ] || fail "more than one sentence on a taken port: $(cat "$work/taken")"
 [ ! -e "$work/second" ] || fail "a demo that could not start left a folder"
@@ -81,6 +88,7 @@ stop
 
 start
 [ "$(bash -c '. "$1"; echo "$CLIENT_ID"' - "$env")" = "$first_id" ] || fail "a second start changed the client id"
+grep -qF "$password" "$work/out" || fail "a second start changed the password"
 kept="$(bash -c '. "$1"; curl -sS --cacert "$FLIGHTGATE_CA" -H "Authorization: Bearer $2" "$FLIGHTGATE_URL/api/v1/flights" | jq ".flights | length"' - "$env" "$token")"
 [ "$kept" = 1 ] || fail "after a restart the token and the flight should still be there, and the answer was $kept"
 stop

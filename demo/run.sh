@@ -156,6 +156,16 @@ until [ -s "$dir/flights-api.ready" ] && [ -s "$dir/gateway.ready" ]; do
 done
 exec 9>&-
 
+# Somebody to sign in as. Her password is made once and kept beside her account;
+# if it was lost between the two, she gets another one.
+if [ ! -s "$dir/anna.password" ]; then
+    user() { "$target/debug/flightgate-gateway" user "$@" --config "$dir/gateway.yaml" 2>>"$dir/users.log" </dev/null | sed -n 's/^password: //p'; }
+    password="$(user add anna --subject pilot:anna || user reset anna)" ||
+        fail "the user anna was not made: see $dir/users.log"
+    printf '%s\n' "$password" >"$dir/anna.password"
+fi
+password="$(cat "$dir/anna.password")"
+
 # As it is where no shell would look at it twice, else between single quotes.
 quote() {
     case "$1" in
@@ -163,9 +173,10 @@ quote() {
         *) printf '%s' "$1" ;;
     esac
 }
-credential() { sed -n "s/^$1=//p" "$dir/out/credentials/partners.acme-credentials.env"; }
-client_id="$(credential CLIENT_ID)"
-client_secret="$(credential CLIENT_SECRET)"
+credential() { sed -n "s/^$2=//p" "$dir/out/credentials/partners.$1-credentials.env"; }
+client_id="$(credential acme CLIENT_ID)"
+client_secret="$(credential acme CLIENT_SECRET)"
+device_client="$(credential flight-computer CLIENT_ID)"
 
 {
     echo "FLIGHTGATE_URL=https://localhost:$port"
@@ -173,6 +184,7 @@ client_secret="$(credential CLIENT_SECRET)"
     echo "FLIGHTGATE_ADMIN_URL=http://127.0.0.1:$admin"
     echo "CLIENT_ID=$client_id"
     echo "CLIENT_SECRET=$client_secret"
+    echo "DEVICE_CLIENT_ID=$device_client"
     echo "SAMPLE_IGC=$(quote "$PWD/$sample")"
 } >"$dir/demo.env.new"
 mv "$dir/demo.env.new" "$dir/demo.env"
@@ -194,6 +206,19 @@ Paste this into another terminal. Get a token, upload a flight, list the flights
   curl -sS --cacert "\$FLIGHTGATE_CA" -H "Authorization: Bearer \$TOKEN" "\$FLIGHTGATE_URL/api/v1/flights" | jq .
   curl -sS --cacert "\$FLIGHTGATE_CA" -H "Authorization: Bearer \$TOKEN" "\$FLIGHTGATE_URL/api/v1/flights/\$ID.igc" | cmp - "\$SAMPLE_IGC" && echo "the same file, byte for byte"
 
+The "Flight Computer X1" has no keyboard, so its pilot allows it in a browser. Get its link:
+
+  DEVICE=\$(curl -sS --cacert "\$FLIGHTGATE_CA" -d "client_id=\$DEVICE_CLIENT_ID" "\$FLIGHTGATE_URL/api/oauth/device_authorization")
+  echo "\$DEVICE" | jq -r .verification_uri_complete
+
+Open it (the browser warns: the certificate is the demo's own), sign in as anna with the password $password, and allow it. Then the computer gets a token, and uploads a flight for her:
+
+  TOKEN=\$(curl -sS --cacert "\$FLIGHTGATE_CA" -d "client_id=\$DEVICE_CLIENT_ID" -d grant_type=urn:ietf:params:oauth:grant-type:device_code -d "device_code=\$(echo "\$DEVICE" | jq -r .device_code)" "\$FLIGHTGATE_URL/api/oauth/token" | jq -r .access_token)
+  curl -sS --cacert "\$FLIGHTGATE_CA" -H "Authorization: Bearer \$TOKEN" -F "file=@\$SAMPLE_IGC" "\$FLIGHTGATE_URL/api/v1/flights" | jq .
+
+What anna has allowed: https://localhost:$port/account
+More to try, a web application too:
+                       $example/README.md
 Metrics: curl http://127.0.0.1:$admin/metrics
 Logs:    $dir/*.log
 Ctrl-C stops everything; the next make demo finds it again.

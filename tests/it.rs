@@ -10,6 +10,7 @@
 
 mod browser;
 mod client;
+mod flow;
 mod gateway;
 mod harness;
 mod oauth;
@@ -17,6 +18,7 @@ mod raw;
 mod upstream;
 
 mod admin;
+mod airforce;
 mod authorization;
 mod boundary;
 mod configuration;
@@ -40,3 +42,4 @@ mod streaming;
 mod tls;
 mod tokens;
 mod users;
+mod we_fly;

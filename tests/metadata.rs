@@ -28,11 +28,7 @@ async fn metadata_names_the_issuer_by_its_url_and_endpoints_that_answer() {
         assert_eq!(answer.header("content-type"), Some("application/json"));
         let document = answer.json();
         assert_eq!(document["issuer"], gateway.origin());
-        assert_eq!(document["response_types_supported"], json!([]));
-        assert_eq!(
-            document["grant_types_supported"],
-            json!(["client_credentials"])
-        );
+        assert_eq!(document["response_types_supported"], json!(["code"]));
         assert_eq!(
             document["scopes_supported"],
             json!([
@@ -44,10 +40,12 @@ async fn metadata_names_the_issuer_by_its_url_and_endpoints_that_answer() {
         );
         for endpoint in ["token", "revocation", "introspection"] {
             let methods = &document[format!("{endpoint}_endpoint_auth_methods_supported")];
-            assert_eq!(
-                methods,
-                &json!(["client_secret_basic", "client_secret_post"])
-            );
+            let mut expected = vec!["client_secret_basic", "client_secret_post"];
+            // Public clients name themselves alone, and introspect nothing.
+            if endpoint != "introspection" {
+                expected.push("none");
+            }
+            assert_eq!(methods, &json!(expected));
             let url = document[format!("{endpoint}_endpoint")].as_str().unwrap();
             let path = url.strip_prefix(&gateway.origin()).unwrap();
             let answer = gateway.answer(Call::form(path, &[])).await;
@@ -94,7 +92,7 @@ async fn an_issuer_with_a_path_has_its_metadata_behind_the_well_known_one() {
     );
     assert_eq!(
         document["token_endpoint_auth_methods_supported"],
-        json!(["client_secret_basic"])
+        json!(["client_secret_basic", "none"])
     );
     assert_eq!(gateway.answer(Call::get(METADATA)).await.status, 404);
     let Credentials { id, secret, .. } = site.credentials("acme");

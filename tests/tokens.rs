@@ -169,7 +169,6 @@ spec:
     }
     for call in [
         Call::form(TOKEN, &[GRANT]),
-        Call::form(TOKEN, &[GRANT, ("client_id", &public)]),
         Call::form(TOKEN, &[GRANT, ("client_id", &acme.id)]),
         Call::form(TOKEN, &[GRANT]).header("authorization", "Basic !!!"),
         Call::form(TOKEN, &[GRANT]).header("authorization", "Basic"),
@@ -182,6 +181,13 @@ spec:
         bodies.insert(answer.text());
     }
     assert_eq!(bodies.len(), 1, "{bodies:?}");
+    // Who a public client is needs no proof; it has nothing of its own.
+    let bare = Call::form(TOKEN, &[GRANT, ("client_id", &public)]);
+    let answer = gateway.answer(bare).await;
+    assert_eq!(
+        (answer.status, &*answer.oauth_error()),
+        (400, "unauthorized_client")
+    );
     issued(&gateway.answer(token_call(&strict, &[])).await);
     issued(&gateway.answer(by_body(&lax, &[])).await);
 }

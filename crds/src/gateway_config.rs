@@ -509,6 +509,9 @@ pub struct Route {
     /// All of these are needed.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// What opens it; the default is everything that a bearer can bring.
+    #[serde(default = "default_credentials")]
+    pub credentials: Vec<Credential>,
     /// `http://host:port` of the upstream.
     pub upstream: Url,
     /// For quotas and metrics.
@@ -517,6 +520,20 @@ pub struct Route {
     /// Quota units that one request takes.
     #[serde(default = "default_cost")]
     pub cost: NonZeroU32,
+}
+
+fn default_credentials() -> Vec<Credential> {
+    vec![Credential::AccessToken, Credential::ApiKey]
+}
+
+/// What a caller brings as its bearer token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Credential {
+    /// A token that an application was issued.
+    AccessToken,
+    /// A key of a person or script (AF-53).
+    ApiKey,
 }
 
 fn default_cost() -> NonZeroU32 {

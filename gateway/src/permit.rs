@@ -3,6 +3,7 @@
 
 use std::{net::IpAddr, rc::Rc};
 
+use crds::gateway_config::Credential;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
@@ -50,6 +51,9 @@ pub enum Refusal {
     /// It lacks these scopes.
     #[error("this needs the scope `{0}`")]
     InsufficientScope(String),
+    /// Good, but not what this route takes (AF-53).
+    #[error("this path takes {}", takes(*.0))]
+    Credential(Credential),
     /// An API key from elsewhere.
     #[error("the API key lists the addresses from which it may be used, and {0} is not among them")]
     Address(IpAddr),
@@ -69,6 +73,7 @@ impl Refusal {
             Self::Malformed => "malformed",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope(_) => "insufficient_scope",
+            Self::Credential(_) => "credential",
             Self::Address(_) => "address",
             Self::Store(_) => "store",
             Self::Signer(_) => "signer",
@@ -76,11 +81,12 @@ impl Refusal {
     }
 
     /// Every reason.
-    pub const REASONS: [&'static str; 7] = [
+    pub const REASONS: [&'static str; 8] = [
         "missing_token",
         "malformed",
         "invalid_token",
         "insufficient_scope",
+        "credential",
         "address",
         "store",
         "signer",
@@ -96,6 +102,10 @@ pub async fn permit(
 ) -> Result<Permit, Refusal> {
     let now = core.shared.clock.now();
     let (caller, standing) = known(core, connection, headers, now).await?;
+    let credential = caller.credential();
+    if !route.credentials.contains(&credential) {
+        return Err(Refusal::Credential(credential));
+    }
     if !standing.contains(route.scopes) {
         return Err(Refusal::InsufficientScope(
             core.shared.catalogue.join(route.scopes),
@@ -193,9 +203,19 @@ impl Refusal {
             Self::InsufficientScope(scope) => {
                 format!("Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"{scope}\"")
             }
-            Self::Address(_) | Self::Store(_) | Self::Signer(_) => return None,
+            Self::Credential(_) | Self::Address(_) | Self::Store(_) | Self::Signer(_) => {
+                return None;
+            }
         };
         HeaderValue::from_str(&text).ok()
+    }
+}
+
+/// What a route that refuses this takes instead.
+const fn takes(refused: Credential) -> &'static str {
+    match refused {
+        Credential::AccessToken => "API keys alone, and no application's access token",
+        Credential::ApiKey => "access tokens of applications alone, and no API key",
     }
 }
 

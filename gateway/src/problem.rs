@@ -37,6 +37,7 @@ problems! {
     MISSING_TOKEN = UNAUTHORIZED, "missing-token", "A bearer token is needed.";
     INVALID_TOKEN = UNAUTHORIZED, "invalid-token", "The token is not valid, or no longer.";
     INSUFFICIENT_SCOPE = FORBIDDEN, "insufficient-scope", "The token does not carry the scope that this needs.";
+    CREDENTIAL_NOT_ALLOWED = FORBIDDEN, "credential-not-allowed", "This path takes another kind of credential.";
     ADDRESS_NOT_ALLOWED = FORBIDDEN, "address-not-allowed", "The API key may not be used from this address.";
     NOT_FOUND = NOT_FOUND, "not-found", "There is nothing at this path.";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take this method.";

@@ -1,7 +1,7 @@
 //! Which path leads where: to an endpoint of the gateway itself, or through it
 //! to an upstream. Built once from the configuration.
 
-use crds::gateway_config::GatewayConfig;
+use crds::gateway_config::{Credential, GatewayConfig};
 use http::{HeaderValue, Method};
 
 use crate::{
@@ -41,6 +41,8 @@ pub struct Route {
     pub path: String,
     /// All of these are needed.
     pub scopes: ScopeSet,
+    /// What opens it.
+    pub credentials: Vec<Credential>,
     /// Index into [`Router::upstreams`].
     pub upstream: usize,
 }
@@ -101,6 +103,7 @@ impl Router {
             router.routes.push(Route {
                 path: route.path.clone(),
                 scopes: catalogue.set(route.scopes.iter().map(String::as_str)),
+                credentials: route.credentials.clone(),
                 upstream,
             });
             let target = Target::Forward(router.routes.len() - 1);

@@ -318,6 +318,12 @@ fn routes(config: &GatewayConfig, problems: &mut Problems) {
                 );
             }
         }
+        if route.credentials.is_empty() {
+            problems.push(
+                format!("{path}.credentials"),
+                "empty, so that nobody could pass: expected accessToken, apiKey or both",
+            );
+        }
         let upstream = &route.upstream;
         let bare =
             upstream.path() == "/" && upstream.query().is_none() && upstream.fragment().is_none();

@@ -86,6 +86,9 @@ impl Keyring {
     /// # Errors
     /// If no HTTP client can be made.
     pub fn new(url: Url, clock: Arc<dyn Clock>) -> Result<Keyring, reqwest::Error> {
+        // No client is made without one, where http alone is spoken too; it fails
+        // where another part of the program chose one before.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder()
             // The gateway stands beside this process: no proxy, no detour.
             .no_proxy()

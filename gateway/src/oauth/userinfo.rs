@@ -65,7 +65,8 @@ fn claims<'a>(core: &Core, bearer: &'a Bearer, user: Option<&'a User>) -> Claims
         sub: &bearer.subject,
         id: of(Claim::Id).map(|user| user.id.as_str()),
         username: of(Claim::Username).map(|user| user.username.as_str()),
-        plan: of(Claim::Plan).and_then(|user| user.plan.as_deref()),
+        // Whoever has none of their own is under the one that exists always.
+        plan: of(Claim::Plan).map(|user| user.plan.as_deref().unwrap_or("default")),
         is_admin: of(Claim::IsAdmin).map(|user| user.is_admin),
         // Absent unless it is known to be theirs.
         email: of(Claim::Email)

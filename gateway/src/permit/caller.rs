@@ -9,7 +9,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use crds::contract::Sha256Hash;
+use crds::{contract::Sha256Hash, gateway_config};
 use http::HeaderValue;
 
 use super::{Refusal, Standing, is_access_token};
@@ -126,6 +126,14 @@ impl Caller {
         match &self.credential {
             Credential::Token { record, .. } => record.subject.clone(),
             Credential::ApiKey { key, .. } => key.borrow().key.subject.clone(),
+        }
+    }
+
+    /// What it brought.
+    pub(super) const fn credential(&self) -> gateway_config::Credential {
+        match self.credential {
+            Credential::Token { .. } => gateway_config::Credential::AccessToken,
+            Credential::ApiKey { .. } => gateway_config::Credential::ApiKey,
         }
     }
 

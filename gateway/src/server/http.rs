@@ -315,6 +315,7 @@ fn refused(refusal: &Refusal, id: &RequestId) -> Response<Body> {
         Refusal::Malformed => Problem::BAD_AUTHORIZATION,
         Refusal::InvalidToken => Problem::INVALID_TOKEN,
         Refusal::InsufficientScope(_) => Problem::INSUFFICIENT_SCOPE,
+        Refusal::Credential(_) => Problem::CREDENTIAL_NOT_ALLOWED,
         Refusal::Address(_) => Problem::ADDRESS_NOT_ALLOWED,
         Refusal::Store(_) => Problem::UNAVAILABLE,
         Refusal::Signer(_) => Problem::INTERNAL,

@@ -22,6 +22,8 @@ const TRIES: usize = 16;
 const MAX_SUBJECT: usize = 128;
 /// The longest plan name, in bytes.
 const MAX_PLAN: usize = 64;
+/// The longest name of a user elsewhere, in bytes.
+const MAX_LINKED: usize = 128;
 
 /// Somebody who can sign in, and to whom grants belong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +120,10 @@ pub struct NewUser {
     pub email: Option<String>,
     /// Whether that address is known to be theirs.
     pub email_verified: bool,
+    /// The address of their GitHub account.
+    pub github_email: Option<String>,
+    /// Their name at Discord.
+    pub discord_username: Option<String>,
     /// Whether they are an administrator.
     pub is_admin: bool,
     /// A plan of `gateway.yaml`.
@@ -160,8 +166,8 @@ impl Users {
             username: name.written().to_owned(),
             email: new.email,
             email_verified: new.email_verified,
-            github_email: None,
-            discord_username: None,
+            github_email: new.github_email,
+            discord_username: new.discord_username,
             plan: new.plan,
             is_admin: new.is_admin,
             disabled: false,
@@ -346,11 +352,22 @@ impl Users {
                 );
             }
         }
-        if new.email.as_deref().is_some_and(|email| !is_email(email)) {
-            return field(
-                "email",
-                format!("an address such as anna@example.org, at most {MAX_EMAIL} bytes"),
-            );
+        for (name, email) in [("email", &new.email), ("github email", &new.github_email)] {
+            if email.as_deref().is_some_and(|email| !is_email(email)) {
+                return field(
+                    name,
+                    format!("an address such as anna@example.org, at most {MAX_EMAIL} bytes"),
+                );
+            }
+        }
+        if let Some(name) = &new.discord_username {
+            let printable = !name.trim().is_empty() && !name.chars().any(char::is_control);
+            if !printable || name.len() > MAX_LINKED {
+                return field(
+                    "discord username",
+                    format!("a name such as anna#1234, at most {MAX_LINKED} bytes"),
+                );
+            }
         }
         if new.email_verified && new.email.is_none() {
             return field("verified", "an e-mail address that it is about".into());

@@ -57,6 +57,12 @@ enum Action {
         /// The e-mail address is known to be theirs.
         #[arg(long, requires = "email")]
         verified: bool,
+        /// The e-mail address of their GitHub account, known to be theirs.
+        #[arg(long, value_name = "EMAIL")]
+        github_email: Option<String>,
+        /// Their name at Discord, known to be theirs.
+        #[arg(long, value_name = "NAME")]
+        discord_username: Option<String>,
         /// Make an administrator.
         #[arg(long)]
         admin: bool,
@@ -148,6 +154,8 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
             subject,
             email,
             verified,
+            github_email,
+            discord_username,
             admin,
             plan,
             password,
@@ -158,6 +166,8 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
                 subject,
                 email,
                 verified,
+                github_email,
+                discord_username,
                 admin,
                 plan,
                 password: password.value.clone(),

@@ -48,6 +48,12 @@ pub struct Add {
     pub email: Option<String>,
     /// Whether that is known to be theirs.
     pub verified: bool,
+    /// The address of their GitHub account.
+    #[serde(default)]
+    pub github_email: Option<String>,
+    /// Their name at Discord.
+    #[serde(default)]
+    pub discord_username: Option<String>,
     /// Whether they are an administrator.
     pub admin: bool,
     /// A plan of `gateway.yaml`.
@@ -110,6 +116,12 @@ pub struct Shown {
     pub email: Option<String>,
     /// Whether that is known to be theirs.
     pub email_verified: bool,
+    /// The address of their GitHub account.
+    #[serde(default)]
+    pub github_email: Option<String>,
+    /// Their name at Discord.
+    #[serde(default)]
+    pub discord_username: Option<String>,
     /// Their plan.
     pub plan: Option<String>,
     /// Whether they are an administrator.
@@ -133,6 +145,8 @@ impl From<User> for Shown {
             username: user.username,
             email: user.email,
             email_verified: user.email_verified,
+            github_email: user.github_email,
+            discord_username: user.discord_username,
             plan: user.plan,
             admin: user.is_admin,
             disabled: user.disabled,
@@ -168,6 +182,8 @@ impl Users {
                         subject: add.subject,
                         email: add.email,
                         email_verified: add.verified,
+                        github_email: add.github_email,
+                        discord_username: add.discord_username,
                         is_admin: add.admin,
                         plan: add.plan,
                         password: Some(add.password),

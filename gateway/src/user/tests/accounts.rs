@@ -123,6 +123,20 @@ async fn what_cannot_be_a_user_is_refused_with_what_was_expected() {
         ),
         (
             NewUser {
+                github_email: Some("nobody".into()),
+                ..named("anna")
+            },
+            "github email: expected an address",
+        ),
+        (
+            NewUser {
+                discord_username: Some(" \n".into()),
+                ..named("anna")
+            },
+            "discord username: expected a name",
+        ),
+        (
+            NewUser {
                 email_verified: true,
                 ..named("a")
             },
