@@ -35,6 +35,7 @@ mod oauth2_crate;
 mod permit;
 mod reload;
 mod revocation;
+mod shut_out;
 mod startup;
 mod streaming;
 mod tls;

@@ -4,6 +4,7 @@ pub mod authorize;
 pub mod client;
 pub mod code;
 pub mod device;
+mod entitlement;
 pub mod error;
 pub mod form;
 pub mod grant;

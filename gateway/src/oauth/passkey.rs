@@ -6,6 +6,7 @@ use crds::{gateway_config::TestPasskey, secret::Secret};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    entitlement,
     error::Error,
     grant::{self, Attempt, TRIES},
 };
@@ -102,6 +103,12 @@ pub async fn take(
     } = found.value.clone();
     let ttl = client.profile.passkey_ttl.as_secs();
     if gateway.clock.now() >= expires_at.min(created_at + ttl) {
+        return Ok(None);
+    }
+    if entitlement::left(gateway, &subject, client.scopes)
+        .await?
+        .is_none()
+    {
         return Ok(None);
     }
     let change = Change::new().expect(&found).remove::<Passkey>(id);

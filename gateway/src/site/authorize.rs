@@ -22,6 +22,9 @@ use crate::{
 
 /// What the tokens of consent forms are for.
 const PURPOSE: &str = "consent";
+/// Seconds that a user may take to decide after a sign-in that was recent
+/// enough when the page was shown.
+const TO_DECIDE: u64 = 15 * 60;
 
 /// Answers the authorization request: with the client's redirect URI if there
 /// is nothing to ask the user, else with a page.
@@ -30,7 +33,7 @@ pub(super) async fn ask(visit: &Visit) -> Result<Answer, Failure> {
         Ok(request) => request,
         Err(refused) => return refuse(visit, refused),
     };
-    let Some(who) = recent(visit, &request).await? else {
+    let Some(who) = recent(visit, &request, 0).await? else {
         return Ok(sign_in_first(visit, &request));
     };
     let gateway = &visit.gateway;
@@ -54,7 +57,7 @@ pub(super) async fn decide(visit: &Visit) -> Result<Answer, Failure> {
         Ok(request) => request,
         Err(refused) => return refuse(visit, refused),
     };
-    let Some(who) = recent(visit, &request).await? else {
+    let Some(who) = recent(visit, &request, TO_DECIDE).await? else {
         return Ok(sign_in_first(visit, &request));
     };
     let fields = visit.form(PURPOSE, Some(&who))?;
@@ -90,14 +93,14 @@ pub(super) fn refuse(visit: &Visit, refused: Refused) -> Result<Answer, Failure>
     }
 }
 
-/// Who is signed in, if recently enough for this request.
-async fn recent(visit: &Visit, request: &Request) -> Result<Option<SignedIn>, Failure> {
+/// Who is signed in, if recently enough for this request, `slack` seconds ago.
+async fn recent(visit: &Visit, request: &Request, slack: u64) -> Result<Option<SignedIn>, Failure> {
     if request.prompt.login {
         return Ok(None);
     }
-    let now = visit.gateway.clock.now();
+    let then = visit.gateway.clock.now().saturating_sub(slack);
     let who = visit.signed_in().await?;
-    Ok(who.filter(|who| request.accepts_sign_in(who.session.auth_time, now)))
+    Ok(who.filter(|who| request.accepts_sign_in(who.session.auth_time, then)))
 }
 
 fn sign_in_first(visit: &Visit, request: &Request) -> Answer {
