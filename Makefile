@@ -37,7 +37,10 @@ demo: claim ## run gateway and flights-api on loopback until Ctrl-C (DEMO_DIR, D
 test: export FLIGHTGATE_E2E_BINARIES = $(CARGO_TARGET_DIR)/debug
 test: install claim ## build everything and run every test, on a real API server too
 	@[ -n "$${FLIGHTGATE_E2E_KUBECONFIG:-$${KUBECONFIG:-}}" ] || e2e/cluster/build.sh >/dev/null
-	if scripts/install.sh node npm; then tests/providers/run.sh --install || [ $$? = 77 ]; fi
+	if scripts/install.sh node npm; then \
+		for each in providers clients; do tests/$$each/run.sh --install || [ $$? = 77 ]; done; \
+	fi
+	scripts/install.sh chromium || true
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace
 

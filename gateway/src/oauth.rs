@@ -5,6 +5,7 @@ pub mod client;
 pub mod code;
 pub(crate) mod cors;
 pub mod device;
+mod entitlement;
 pub mod error;
 pub mod form;
 pub mod grant;

@@ -5,6 +5,7 @@ use crds::{contract::GrantType, secret::Secret};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    entitlement,
     error::Error,
     form::Form,
     grant::{self, Attempt, Grant, TRIES},
@@ -192,11 +193,10 @@ async fn redeem(
     let scopes = gateway
         .catalogue
         .set(code.scopes.iter().map(String::as_str));
-    let scopes = scopes.and(client.scopes);
-    let scopes = issue::still_grantable(gateway, &code.subject, scopes).await?;
-    if scopes.is_empty() {
+    let scopes = entitlement::left(gateway, &code.subject, scopes.and(client.scopes)).await?;
+    let Some(scopes) = scopes else {
         return Err(unknown(client));
-    }
+    };
     let used = Code {
         used: true,
         ..code.clone()

@@ -8,7 +8,7 @@ use http::Response;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, client,
+    Call, client, entitlement,
     error::Error,
     form::Form,
     grant::{self, Attempt, TRIES},
@@ -433,11 +433,10 @@ async fn redeem(
         return Err(unknown(client));
     };
     let scopes = gateway.catalogue.set(scopes.iter().map(String::as_str));
-    let scopes = scopes.and(client.scopes);
-    let scopes = issue::still_grantable(gateway, subject, scopes).await?;
-    if scopes.is_empty() {
+    let scopes = entitlement::left(gateway, subject, scopes.and(client.scopes)).await?;
+    let Some(scopes) = scopes else {
         return Err(unknown(client));
-    }
+    };
     let delegation = Delegation {
         client,
         subject,

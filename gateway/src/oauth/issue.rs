@@ -81,27 +81,6 @@ pub(super) fn hash(gateway: &Gateway, token: &str) -> TokenHash {
     gateway.keys.pepper.hash(token.as_bytes())
 }
 
-/// What is left of these scopes for who the user is by now: nothing that only
-/// administrators can grant, if the user is none (FT-10), and nothing at all if
-/// the user is shut out.
-pub(super) async fn still_grantable(
-    gateway: &Gateway,
-    subject: &str,
-    scopes: ScopeSet,
-) -> Result<ScopeSet, Error> {
-    let found = gateway.users.by_subject(subject).await.map_err(|error| {
-        tracing::error!(%error, "user");
-        Error::unavailable()
-    })?;
-    // Whoever has no account, such as the one of the test passkey, is no
-    // administrator.
-    Ok(match found.as_ref().map(|found| &found.value) {
-        Some(user) if user.disabled => ScopeSet::EMPTY,
-        Some(user) if user.is_admin => scopes,
-        _ => scopes.without(gateway.catalogue.admin_only()),
-    })
-}
-
 /// Adds a pair of tokens to a change: an access token, and a refresh token if
 /// this client gets one.
 pub(super) fn pair(

@@ -14,6 +14,7 @@ use crds::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    entitlement,
     error::Error,
     form::Form,
     grant::{self, Attempt, Grant, TRIES},
@@ -164,11 +165,10 @@ async fn rotate(
     let refresh = &found.value;
     let catalogue = &gateway.catalogue;
     let granted = catalogue.set(refresh.scopes.iter().map(String::as_str));
-    let granted = granted.and(client.scopes);
-    let granted = issue::still_grantable(gateway, &refresh.subject, granted).await?;
-    if granted.is_empty() {
+    let granted = entitlement::left(gateway, &refresh.subject, granted.and(client.scopes)).await?;
+    let Some(granted) = granted else {
         return Err(unknown(client));
-    }
+    };
     let delegation = Delegation {
         client,
         subject: &refresh.subject,

@@ -94,7 +94,7 @@ pub(super) fn refuse(visit: &Visit, refused: Refused) -> Result<Answer, Failure>
     }
 }
 
-/// Who is signed in, if recently enough for this request.
+/// Who is signed in, if recently enough for this request, `slack` seconds ago.
 async fn recent(visit: &Visit, request: &Request) -> Result<Option<SignedIn>, Failure> {
     if request.prompt.login {
         return Ok(None);
