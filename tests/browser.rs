@@ -37,8 +37,11 @@ pub(crate) async fn add_user(site: &Site, name: &str, more: &[&str]) {
 /// Somebody's browser.
 pub(crate) struct Browser<'a> {
     gateway: &'a Gateway,
-    cookies: RefCell<BTreeMap<String, String>>,
+    cookies: RefCell<Cookies>,
 }
+
+/// Values by name.
+pub(crate) type Cookies = BTreeMap<String, String>;
 
 /// What a browser shows, or where it was sent that is not the gateway.
 #[derive(Debug)]
@@ -65,19 +68,54 @@ impl<'a> Browser<'a> {
         }
     }
 
+    /// A browser that has these cookies already.
+    pub(crate) fn with_cookies_of(gateway: &'a Gateway, cookies: Cookies) -> Self {
+        Self {
+            gateway,
+            cookies: RefCell::new(cookies),
+        }
+    }
+
+    /// All that it was given.
+    pub(crate) fn cookies(&self) -> Cookies {
+        self.cookies.borrow().clone()
+    }
+
+    /// The value of a cookie.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.borrow().get(name).cloned()
+    }
+
+    /// Has this cookie, however it came by it.
+    pub(crate) fn plant(&self, name: &str, value: &str) {
+        let mut cookies = self.cookies.borrow_mut();
+        cookies.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The call with the cookies, to be sent by other means.
+    pub(crate) fn prepare(&self, call: Call) -> Call {
+        self.with_cookies(call)
+    }
+
     /// Opens a link from nowhere.
     pub(crate) async fn open(&self, path: &str) -> Page {
+        self.try_open(path).await.unwrap()
+    }
+
+    /// The same, unless the gateway goes away meanwhile.
+    pub(crate) async fn try_open(&self, path: &str) -> Option<Page> {
         self.go(Call::get(path), path).await
     }
 
     /// Sends a form of a page.
     pub(crate) async fn send(&self, form: &Form) -> Page {
-        let pairs: Vec<_> = form
-            .fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let call = Call::form(&form.action, &pairs)
+        self.try_send(form).await.unwrap()
+    }
+
+    /// The same, unless the gateway goes away meanwhile.
+    pub(crate) async fn try_send(&self, form: &Form) -> Option<Page> {
+        let call = form
+            .call()
             .header("origin", "null")
             .header("sec-fetch-site", "same-origin");
         self.go(call, &form.action).await
@@ -95,26 +133,26 @@ impl<'a> Browser<'a> {
     }
 
     /// Sends this and follows where it leads, within the gateway.
-    async fn go(&self, call: Call, at: &str) -> Page {
+    async fn go(&self, call: Call, at: &str) -> Option<Page> {
         let (mut call, mut at) = (call, at.to_owned());
         for _ in 0..10 {
-            let answer = self.gateway.answer(self.with_cookies(call)).await;
+            let answer = self.gateway.try_answer(self.with_cookies(call)).await?;
             self.keep_cookies(&answer);
             let Some(location) = answer.header("location").map(str::to_owned) else {
-                return Page {
+                return Some(Page {
                     at,
                     answer,
                     left_for: None,
-                };
+                });
             };
             assert_eq!(answer.status, 303, "{answer:?}");
             if !location.starts_with('/') {
                 let left_for = Some(Url::parse(&location).unwrap());
-                return Page {
+                return Some(Page {
                     at,
                     answer,
                     left_for,
-                };
+                });
             }
             (call, at) = (Call::get(&location), location);
         }
@@ -170,14 +208,18 @@ impl Page {
 
     /// The form that has a field of this name.
     pub(crate) fn form(&self, field: &str) -> Form {
+        self.form_with(&format!("name=\"{field}\""))
+    }
+
+    /// The first form with this in its HTML.
+    pub(crate) fn form_with(&self, marked: &str) -> Form {
         let html = self.answer.text();
-        let marked = format!("name=\"{field}\"");
         let form = html
             .split("<form ")
             .skip(1)
             .map(|form| form.split("</form>").next().unwrap());
-        let form = form.into_iter().find(|form| form.contains(&marked));
-        let form = form.unwrap_or_else(|| panic!("no form with {field} at {}: {html}", self.at));
+        let form = form.into_iter().find(|form| form.contains(marked));
+        let form = form.unwrap_or_else(|| panic!("no form with {marked} at {}: {html}", self.at));
         assert_eq!(attribute(form, "method").as_deref(), Some("post"), "{form}");
         let inputs = form
             .split("<input ")
@@ -197,9 +239,16 @@ impl Page {
 }
 
 impl Form {
-    /// The same fields, sent elsewhere.
+    /// What a browser sends, but for its cookies and what it says of itself.
+    pub(crate) fn call(&self) -> Call {
+        let fields = self.fields.iter();
+        let pairs: Vec<_> = fields.map(|(name, value)| (&**name, &**value)).collect();
+        Call::form(&self.action, &pairs)
+    }
+
+    /// To be sent to another place.
     #[must_use]
-    pub(crate) fn to(mut self, action: &str) -> Self {
+    pub(crate) fn at(mut self, action: &str) -> Self {
         action.clone_into(&mut self.action);
         self
     }

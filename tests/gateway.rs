@@ -3,7 +3,7 @@
 use std::{
     fs,
     fs::OpenOptions,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
@@ -16,7 +16,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
@@ -87,10 +87,19 @@ impl Gateway {
         self.child.wait().unwrap();
     }
 
+    /// The same, while others still wait for its answers.
+    pub(crate) fn crash(&self) {
+        self.signal(Signal::KILL);
+    }
+
     /// Asks it to end.
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Waits until it has ended by itself.
@@ -146,13 +155,7 @@ impl Gateway {
         &self,
         config: Arc<ClientConfig>,
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.public).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        within(
-            "a TLS handshake",
-            TlsConnector::from(config).connect(name, stream),
-        )
-        .await
+        handshake(config, TcpStream::connect(self.public).await?).await
     }
 
     /// A connection to it.
@@ -164,6 +167,25 @@ impl Gateway {
     /// Makes one call over HTTP/1.1 on a connection of its own.
     pub(crate) async fn answer(&self, call: Call) -> Answer {
         self.connect(Protocol::H1).await.answer(call).await
+    }
+
+    /// The same, unless the gateway goes away meanwhile.
+    pub(crate) async fn try_answer(&self, call: Call) -> Option<Answer> {
+        let alpn = Protocol::H1.alpn();
+        let config = self.tls_config(rustls::ALL_VERSIONS, &[alpn]);
+        let stream = self.tls_with(config).await.ok()?;
+        let mut connection = Connection::new(stream, Protocol::H1, self.authority()).await;
+        connection.try_answer(call).await.ok()
+    }
+
+    /// A connection from this address, which is one of the host itself.
+    pub(crate) async fn connect_from(&self, address: IpAddr, protocol: Protocol) -> Connection {
+        let config = self.tls_config(rustls::ALL_VERSIONS, &[protocol.alpn()]);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        let stream = socket.connect(self.public).await.unwrap();
+        let stream = handshake(config, stream).await.unwrap();
+        Connection::new(stream, protocol, self.authority()).await
     }
 
     /// What the admin listener says.
@@ -190,6 +212,15 @@ impl Gateway {
         let digits: String = line.chars().filter(char::is_ascii_digit).collect();
         digits.parse().unwrap()
     }
+}
+
+async fn handshake(
+    config: Arc<ClientConfig>,
+    stream: TcpStream,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let connecting = TlsConnector::from(config).connect(name, stream);
+    within("a TLS handshake", connecting).await
 }
 
 /// What stands at this path of a listener without TLS.
