@@ -427,6 +427,26 @@ async fn reserved_scopes_are_nobodys() {
     }
 }
 
+/// AF-22: once it is given, whoever is asked for it sees what it is.
+#[tokio::test]
+async fn a_sensitive_scope_is_marked_where_the_user_decides() {
+    let (_upstream, site, gateway) = running_with(|config| {
+        let scopes = config["scopes"].as_array_mut().unwrap().iter_mut();
+        for scope in scopes.filter(|scope| scope["name"] == "images") {
+            scope["sensitive"] = json!(true);
+        }
+    })
+    .await;
+    let app = playground(&site, &gateway);
+    let page = Browser::new(&gateway)
+        .open_as(&app.request(&[]), "foo")
+        .await;
+    let html = page.answer.text();
+    let (before, after) = html.split_once("<code>images</code>").unwrap();
+    assert!(!before.contains("Sensitive"), "{before}");
+    assert_eq!(after.matches("Sensitive").count(), 1, "{after}");
+}
+
 /// AF-24, AF-25, AF-44, AF-45.
 #[tokio::test]
 async fn pkce_is_s256_alone_and_no_application_goes_without() {

@@ -633,7 +633,8 @@ async fn what_the_contract_does_not_name_is_not_there() {
     assert!(upstream.requests().is_empty());
 }
 
-/// WF-8, WF-39, WF-42, WF-61, WF-62: a device, from its code to its token.
+/// WF-2, WF-8, WF-39, WF-42, WF-61, WF-62: a device, from its code to its token,
+/// and to an upload.
 #[tokio::test]
 async fn a_device_is_connected_by_the_code_that_it_shows() {
     let (_upstream, site, gateway) = running().await;
