@@ -300,6 +300,7 @@ fn passkey(write: &mut impl Write) -> Outcomes {
     let entry = |problem| PasskeyEntry {
         brand: BRAND,
         application: acme(&homepage),
+        scopes: &SCOPES[..2],
         form: FORM,
         account: Some(&account),
         destination: &destination,

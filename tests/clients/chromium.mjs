@@ -194,6 +194,7 @@ place.searchParams.set("redirect_uri", diary.redirect);
 place.searchParams.set("state", "s");
 const stranger = await fresh();
 await stranger.goto(place.href);
+await stranger.getByText("See your flights").waitFor();
 await draw(stranger, "passkey-entry");
 await stranger.getByLabel("Logbook Passkey").fill("AAAAAAAA");
 await decide(stranger, "Authorize");

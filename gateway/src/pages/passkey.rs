@@ -6,7 +6,8 @@ use std::time::Duration;
 use askama::Template;
 
 use super::{
-    application::Application, destination::Destination, form::Form, link::Link, shown, style, words,
+    application::Application, destination::Destination, form::Form, link::Link, scope::Scope,
+    shown, style, words,
 };
 use crate::clock::UnixSeconds;
 
@@ -23,6 +24,8 @@ pub struct PasskeyEntry<'a> {
     pub brand: &'a str,
     /// Who asks.
     pub application: Application<'a>,
+    /// What it gets, all of it: nothing is chosen here.
+    pub scopes: &'a [Scope<'a>],
     /// Takes the passkey.
     pub form: Form<'a>,
     /// Where people make passkeys.

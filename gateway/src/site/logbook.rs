@@ -18,6 +18,7 @@ use crate::{
         link::Link,
         passkey::{PasskeyEntry, Problem},
     },
+    scopes::ScopeSet,
     telemetry::audit,
     user::throttle::{Purpose, Who},
 };
@@ -76,9 +77,11 @@ fn page(visit: &Visit, request: &Request, problem: Option<Problem>) -> Result<An
     let csrf = visit.csrf(PURPOSE, None)?;
     let shown = Shown::of(&request.client);
     let account = Link::path(&visit.page("/account")).ok();
+    let scopes = visit.scopes(request.scopes, ScopeSet::EMPTY);
     let view = PasskeyEntry {
         brand: visit.brand(),
         application: shown.application(),
+        scopes: &scopes,
         form: Form {
             action: &visit.target(),
             csrf: &csrf.token,

@@ -198,6 +198,7 @@ fn passkey(text: &str, form: Form<'_>, application: Application<'_>, link: &Link
         let view = PasskeyEntry {
             brand: text,
             application,
+            scopes: &scopes(text),
             form,
             account,
             destination,
