@@ -90,7 +90,7 @@ async fn a_wrong_client_id_or_redirect_uri_is_400_and_takes_no_passkey() {
         assert!(page.left_for.is_none(), "{query:?}");
         assert!(!page.has("name=\"passkey\""), "{query:?}");
         // Nor does it help to post what another link's page would.
-        let posted = good.send(&form.clone().to(&link(&query))).await;
+        let posted = good.send(&form.clone().at(&link(&query))).await;
         assert_eq!(posted.answer.status, 400, "{query:?}");
         assert!(posted.left_for.is_none(), "{query:?}");
     }

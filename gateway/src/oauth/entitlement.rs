@@ -65,11 +65,9 @@ scopes: [{name: fly, title: Fly}, {name: manage, title: Manage, adminOnly: true}
         let new = NewUser {
             username: "anna".into(),
             subject: Some("anna".into()),
-            email: None,
-            email_verified: false,
             is_admin: true,
-            plan: None,
             password: Some(Secret::new("seven thermals over the Rhön".into())),
+            ..NewUser::default()
         };
         gateway.users.create(new).await.unwrap();
         let (fly, all) = (
