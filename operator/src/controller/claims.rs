@@ -9,52 +9,55 @@ use std::{
 /// The identifiers that are taken, by the namespace of the gateway. Each is held
 /// by the config Secret that states it, by name.
 #[derive(Default)]
-pub(super) struct Claims(Mutex<HashMap<(String, String), Holder>>);
+pub(super) struct Claims(Mutex<HashMap<String, Taken>>);
+
+type Taken = HashMap<Box<str>, Holder>;
 
 struct Holder {
-    config: String,
+    config: Box<str>,
     /// Whether the config Secret was seen: if not, it is just being written.
     is_seen: bool,
 }
 
 impl Claims {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Holder>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Taken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes an identifier for a config Secret; false: it is another's.
     pub(super) fn claim(&self, namespace: &str, id: &str, config: &str) -> bool {
         let mut claims = self.lock();
-        let key = (namespace.to_owned(), id.to_owned());
-        let holder = claims.entry(key).or_insert_with(|| Holder {
+        let taken = claims.entry(namespace.into()).or_default();
+        let holder = taken.entry(id.into()).or_insert_with(|| Holder {
             config: config.into(),
             is_seen: false,
         });
-        holder.config == config
+        *holder.config == *config
     }
 
     /// A config Secret was seen that states an identifier.
     pub(super) fn see(&self, namespace: &str, id: &str, config: &str) {
         let mut claims = self.lock();
-        let key = (namespace.to_owned(), id.to_owned());
-        let holder = claims.entry(key).or_insert_with(|| Holder {
+        let taken = claims.entry(namespace.into()).or_default();
+        let holder = taken.entry(id.into()).or_insert_with(|| Holder {
             config: config.into(),
             is_seen: true,
         });
-        holder.is_seen |= holder.config == config;
+        holder.is_seen |= *holder.config == *config;
     }
 
     /// A config Secret is gone.
     pub(super) fn release(&self, namespace: &str, config: &str) {
-        self.lock()
-            .retain(|(of, _), holder| of != namespace || holder.config != config);
+        if let Some(taken) = self.lock().get_mut(namespace) {
+            taken.retain(|_, holder| *holder.config != *config);
+        }
     }
 
     /// These config Secrets are all that there are in a namespace.
     pub(super) fn retain(&self, namespace: &str, there: &HashSet<String>) {
-        self.lock().retain(|(of, _), holder| {
-            of != namespace || !holder.is_seen || there.contains(&holder.config)
-        });
+        if let Some(taken) = self.lock().get_mut(namespace) {
+            taken.retain(|_, holder| !holder.is_seen || there.contains(&*holder.config));
+        }
     }
 }
 

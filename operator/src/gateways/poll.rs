@@ -45,7 +45,7 @@ type HttpClient = Client<HttpConnector, Empty<Bytes>>;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
-    documents: HashMap<String, Sha256Hash>,
+    documents: HashMap<Box<str>, Sha256Hash>,
     #[serde(default)]
     rejected: HashMap<String, String>,
     #[serde(default)]

@@ -25,7 +25,7 @@ pub struct Replica {
 #[derive(Debug, Default)]
 pub struct Served {
     /// The hash of each document in force, by name.
-    pub documents: HashMap<String, Sha256Hash>,
+    pub documents: HashMap<Box<str>, Sha256Hash>,
     /// Documents that are not in force as they stand, and why.
     pub rejected: HashMap<String, String>,
     /// When each secret was last used here, by its id.
