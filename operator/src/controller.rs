@@ -6,7 +6,7 @@
 //! [`memory`] that says when not to, the [`finalizer`], and the [`sweep`] for
 //! what a finalizer could not see.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use crds::{ApiKey, OAuthApplication, Webhook};
 use futures_util::StreamExt;
@@ -41,6 +41,7 @@ mod gather;
 mod kind;
 mod manifests;
 mod memory;
+mod queue;
 mod reconcile;
 mod report;
 mod secret;
@@ -51,9 +52,10 @@ pub(crate) use self::{finalizer::FINALIZER, kind::OFFERED_LABEL};
 
 use self::{
     claims::Claims,
-    desk::{Applications, Desk, Listeners},
+    desk::{Applications, Desk, Listeners, Place},
     kind::Kind,
     memory::Memory,
+    queue::Queue,
 };
 
 /// So many looks at once, of one kind in one scope.
@@ -104,11 +106,6 @@ impl<K: Kind> Context<K> {
         reconciles.with_label_values(&[K::KIND, result]).inc();
         let duration = self.metrics.duration.with_label_values(&[K::KIND]);
         duration.observe(took.as_secs_f64());
-    }
-
-    fn count_queue(&self, depth: usize) {
-        let gauge = self.metrics.queue.with_label_values(&[K::KIND]);
-        gauge.set(i64::try_from(depth).unwrap_or(i64::MAX));
     }
 }
 
@@ -228,32 +225,26 @@ impl Controllers {
         stores: Vec<(Option<String>, Store<K>, Writer<K>)>,
         listeners: &mut Listeners,
     ) -> Pending<K> {
-        let mut queues = Vec::new();
-        let mut receivers = Vec::new();
-        let mut readers = Vec::new();
+        let mut places = Vec::new();
         let mut writers = Vec::new();
         for (scope, store, writer) in stores {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            queues.push((scope, sender, store.clone()));
-            receivers.push(receiver);
-            readers.push(store);
+            let depth = self.metrics.queue.with_label_values(&[K::KIND]);
+            let queue = Arc::new(Queue::new(CONCURRENCY.into(), depth));
+            places.push((scope, queue, store));
             writers.push(writer);
         }
-        let desk = Arc::new(Desk::new(queues, self.metrics.clone()));
+        let parts = places.iter().cloned().zip(writers).collect();
+        let desk = Arc::new(Desk::new(places));
         listeners.push(desk.clone());
-        Pending {
-            desk,
-            parts: receivers.into_iter().zip(readers).zip(writers).collect(),
-        }
+        Pending { desk, parts }
     }
 }
 
-/// A kind whose controllers are yet to be started: queue, store and the store's
-/// writer of each scope.
+/// A kind whose controllers are yet to be started: place and the store's writer
+/// of each scope.
 struct Pending<K: Kind> {
     desk: Arc<Desk<K>>,
-    #[allow(clippy::type_complexity, reason = "three things that go together once")]
-    parts: Vec<((mpsc::UnboundedReceiver<ObjectRef<K>>, Store<K>), Writer<K>)>,
+    parts: Vec<(Place<K>, Writer<K>)>,
 }
 
 impl Term {
@@ -290,7 +281,13 @@ impl Shared<'_> {
             slots: term.slots.clone(),
             clock: present_second,
         });
-        for (scope, ((queue, store), writer)) in term.scopes.clone().into_iter().zip(parts) {
+        let (mut start, desk_too) = (term.start.clone(), desk.clone());
+        term.tasks.spawn(async move {
+            if start.wait_for(|start| *start).await.is_ok() {
+                desk_too.go_round(report::ROUND).await;
+            }
+        });
+        for ((scope, queue, store), writer) in parts {
             term.tasks.spawn(watches::resources(
                 self.controllers.client.clone(),
                 scope,
@@ -304,30 +301,38 @@ impl Shared<'_> {
                 Some(term.unsynced.clone()),
             ));
             let (mut start, mut stop) = (term.start.clone(), term.stop.clone());
-            let (desk, context) = (desk.clone(), context.clone());
+            let context = context.clone();
             term.appliers.spawn(async move {
                 if start.wait_for(|start| *start).await.is_err() {
                     return;
                 }
-                let mut queue = queue;
-                let queue = futures_util::stream::poll_fn(move |cx| queue.poll_recv(cx))
-                    .map(Ok::<_, std::convert::Infallible>)
-                    .take_until(Box::pin(async move {
-                        let _ = stop.wait_for(|stop| *stop).await;
-                    }));
+                let line = queue.clone().handed_out().map(|id| {
+                    let resource = ObjectRef::<K>::new(&id.name).within(&id.namespace);
+                    Ok::<_, Infallible>(resource)
+                });
+                let line = line.take_until(Box::pin(async move {
+                    let _ = stop.wait_for(|stop| *stop).await;
+                }));
                 let applier = controller::applier(
-                    |resource, context| Box::pin(reconcile::reconcile(resource, context)),
+                    |resource: Arc<K>, context| {
+                        queue.begin(&resource.id());
+                        Box::pin(reconcile::reconcile(resource, context))
+                    },
                     |resource, fault, context| reconcile::retry(&*resource, fault, &context),
                     context,
                     store,
-                    queue,
+                    line,
                     Config::default().concurrency(CONCURRENCY),
                 );
                 applier
                     .for_each(|result| {
                         // Faults were logged where the retry was decided on.
                         if let Err(controller::Error::ObjectNotFound(gone)) = result {
-                            desk.gone(&gone);
+                            queue.begin(&ResourceId {
+                                kind: K::KIND,
+                                namespace: gone.namespace.as_deref().unwrap_or_default().into(),
+                                name: gone.name.as_str().into(),
+                            });
                         }
                         std::future::ready(())
                     })

@@ -2,11 +2,18 @@
 //! thing that happened, with a count if it happens again soon.
 //!
 //! They are published beside the reconciles, one after the other: telling what
-//! happened never holds up what happens. (kube's own `Recorder` counts events
+//! happened never holds up what happens. When more happens than can be told,
+//! what is as it should be goes untold first. (kube's own `Recorder` counts events
 //! of the same reason together whatever they say; a second rotation would be
 //! told in the words of the first.)
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -33,33 +40,56 @@ use crate::{
 const CONTROLLER: &str = "flightgate.dev/operator";
 /// Within this time the same event is counted rather than told again.
 const SERIES: Duration = Duration::from_mins(5);
-/// At most one in this time: thousands of resources that come at once are looked
-/// after first, and told of then.
+/// At most one in this time.
 const PACE: Duration = Duration::from_millis(20);
+/// The same while a crowd waits: thousands of resources that come at once are
+/// looked after first, and told of then.
+const PACE_IN_A_CROWD: Duration = Duration::from_millis(200);
+/// So many waiting resources are a crowd.
+const CROWD: i64 = 100;
 /// So many may wait to be published.
-const QUEUE: usize = 16_384;
+const QUEUE: usize = 8192;
+/// Of these places so many are for warnings alone.
+const FOR_WARNINGS: usize = QUEUE / 4;
 /// The API's bound on a note, in bytes.
 const MAX_NOTE: usize = 1024;
+
+/// What an event is about.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Its API version.
+    pub api_version: Cow<'static, str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its uid.
+    pub uid: Box<str>,
+}
 
 /// Where events are handed in.
 #[derive(Clone)]
 pub struct Events {
-    queue: mpsc::Sender<(ObjectReference, Event)>,
+    queue: mpsc::Sender<(About, Event)>,
     metrics: Metrics,
 }
 
 /// What publishes them.
 pub struct Publisher {
-    queue: mpsc::Receiver<(ObjectReference, Event)>,
+    queue: mpsc::Receiver<(About, Event)>,
     client: Client,
     instance: String,
     metrics: Metrics,
-    recent: HashMap<(String, &'static str, String), Recent>,
+    /// By what each says of whom, hashed.
+    recent: HashMap<u64, Recent>,
+    hasher: RandomState,
     swept: Instant,
 }
 
 struct Recent {
-    name: String,
+    name: Box<str>,
     count: i32,
     since: Instant,
 }
@@ -73,6 +103,7 @@ pub fn channel(client: Client, instance: String, metrics: Metrics) -> (Events, P
         instance,
         metrics: metrics.clone(),
         recent: HashMap::new(),
+        hasher: RandomState::new(),
         swept: Instant::now(),
     };
     let events = Events {
@@ -84,16 +115,17 @@ pub fn channel(client: Client, instance: String, metrics: Metrics) -> (Events, P
 
 impl Events {
     /// Tells what happened to an object.
-    pub fn tell(&self, about: &ObjectReference, event: Event) {
+    pub fn tell(&self, about: About, event: Event) {
         tracing::info!(
             kind = about.kind,
-            namespace = about.namespace,
-            name = about.name,
+            namespace = &*about.namespace,
+            name = &*about.name,
             reason = event.reason,
             "{}",
             event.message
         );
-        if self.queue.try_send((about.clone(), event)).is_err() {
+        let is_room = event.kind == EventKind::Warning || self.queue.capacity() > FOR_WARNINGS;
+        if !is_room || self.queue.try_send((about, event)).is_err() {
             self.metrics.events_dropped.inc();
         }
     }
@@ -106,6 +138,9 @@ impl Publisher {
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while let Some((about, event)) = self.queue.recv().await {
             pace.tick().await;
+            if self.metrics.waiting() > CROWD {
+                tokio::time::sleep(PACE_IN_A_CROWD).await;
+            }
             if let Err(error) = self.publish(about, event).await {
                 // What happened has been logged already.
                 tracing::debug!(%error, "an event was not published");
@@ -114,15 +149,15 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, about: ObjectReference, event: Event) -> kube::Result<()> {
-        if self.swept.elapsed() > SERIES {
+    async fn publish(&mut self, about: About, event: Event) -> kube::Result<()> {
+        if self.swept.elapsed() > SERIES / 5 {
             self.recent.retain(|_, it| it.since.elapsed() < SERIES);
+            self.recent.shrink_to_fit();
             self.swept = Instant::now();
         }
-        let uid = about.uid.clone().unwrap_or_default();
-        let key = (uid, event.reason, event.message.clone());
-        let namespace = about.namespace.as_deref().unwrap_or("default");
-        let api: Api<ApiEvent> = Api::namespaced(self.client.clone(), namespace);
+        let key = (&about.uid, event.reason, &event.message);
+        let key = self.hasher.hash_one(key);
+        let api: Api<ApiEvent> = Api::namespaced(self.client.clone(), &about.namespace);
         let now = MicroTime(Timestamp::now());
         if let Some(recent) = self.recent.get_mut(&key)
             && recent.since.elapsed() < SERIES
@@ -138,7 +173,7 @@ impl Publisher {
             return Ok(());
         }
         let event = self.event(about, event, now);
-        let name = event.metadata.name.clone().unwrap_or_default();
+        let name = event.metadata.name.as_deref().unwrap_or_default().into();
         api.create(&PostParams::default(), &event).await?;
         let since = Instant::now();
         let count = 1;
@@ -146,12 +181,19 @@ impl Publisher {
         Ok(())
     }
 
-    fn event(&self, about: ObjectReference, event: Event, now: MicroTime) -> ApiEvent {
-        let object = about.name.as_deref().unwrap_or("unnamed");
-        let name = format!("{object}.{:x}", now.0.as_nanosecond());
+    fn event(&self, about: About, event: Event, now: MicroTime) -> ApiEvent {
+        let name = format!("{}.{:x}", about.name, now.0.as_nanosecond());
+        let regarding = ObjectReference {
+            api_version: Some(about.api_version.into_owned()),
+            kind: Some(about.kind.into()),
+            namespace: Some(about.namespace.to_string()),
+            name: Some(about.name.to_string()),
+            uid: Some(about.uid.into()),
+            ..ObjectReference::default()
+        };
         ApiEvent {
             metadata: ObjectMeta {
-                namespace: about.namespace.clone(),
+                namespace: regarding.namespace.clone(),
                 name: Some(name),
                 ..ObjectMeta::default()
             },
@@ -166,7 +208,7 @@ impl Publisher {
                 .into(),
             ),
             event_time: Some(now),
-            regarding: Some(about),
+            regarding: Some(regarding),
             reporting_controller: Some(CONTROLLER.into()),
             reporting_instance: Some(self.instance.clone()),
             ..ApiEvent::default()

@@ -27,15 +27,16 @@ use self::view::{Verdict, View};
 /// quickly.
 const RECENT: Duration = Duration::from_secs(10);
 
-/// A resource, by kind, namespace and name.
+/// A resource, by kind, namespace and name. Those who remember one share its
+/// names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId {
     /// Its kind, such as `OAuthApplication`.
     pub kind: &'static str,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl std::fmt::Display for ResourceId {
@@ -78,6 +79,8 @@ impl Gateways {
 pub struct Gateway {
     /// As operator.yaml has it.
     pub config: config::Gateway,
+    /// The namespace of its documents.
+    pub namespace: Arc<str>,
     metrics: Metrics,
     catalogue: watch::Sender<Loaded>,
     interest: Mutex<HashMap<ResourceId, Interest>>,
@@ -98,7 +101,7 @@ pub struct Loaded {
 
 /// A document that somebody wants to know served.
 struct Interest {
-    document: String,
+    document: Arc<str>,
     sha256: Sha256Hash,
     /// What its resource was last told; none: nothing.
     told: Option<Verdict>,
@@ -108,6 +111,7 @@ struct Interest {
 impl Gateway {
     fn new(config: config::Gateway, metrics: Metrics) -> Self {
         Self {
+            namespace: config.namespace.as_str().into(),
             config,
             metrics,
             catalogue: watch::Sender::default(),
@@ -173,11 +177,11 @@ impl Gateway {
 
     /// Whether every ready replica serves exactly this document. Whoever asks
     /// is told when that changes, until [`Gateway::forget`].
-    pub fn verdict(&self, id: &ResourceId, document: &str, sha256: Sha256Hash) -> Verdict {
+    pub fn verdict(&self, id: &ResourceId, document: &Arc<str>, sha256: Sha256Hash) -> Verdict {
         let mut interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = self.view().verdict(document, &sha256);
         let known = interest.get(id);
-        if known.is_some_and(|it| it.sha256 == sha256 && it.document == document) {
+        if known.is_some_and(|it| it.sha256 == sha256 && it.document == *document) {
             if let Some(it) = interest.get_mut(id) {
                 it.told = Some(verdict.clone());
             }
@@ -187,7 +191,7 @@ impl Gateway {
         interest.insert(
             id.clone(),
             Interest {
-                document: document.into(),
+                document: document.clone(),
                 sha256,
                 told: Some(verdict.clone()),
                 since: Instant::now(),

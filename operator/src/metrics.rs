@@ -1,5 +1,7 @@
 //! What the operator counts.
 
+use crds::{ApiKey, OAuthApplication, Webhook};
+use kube::Resource;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
@@ -137,6 +139,19 @@ impl Metrics {
             started,
             registry,
         })
+    }
+
+    /// How many objects wait for a reconcile, of whichever kind.
+    pub fn waiting(&self) -> i64 {
+        let kinds = [
+            OAuthApplication::kind(&()),
+            ApiKey::kind(&()),
+            Webhook::kind(&()),
+        ];
+        let depths = kinds
+            .iter()
+            .map(|kind| self.queue.with_label_values(&[kind]).get());
+        depths.sum()
     }
 
     /// Everything, as Prometheus reads it.

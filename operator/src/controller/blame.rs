@@ -60,7 +60,7 @@ pub(super) async fn blame<K: Kind>(
         return;
     }
     let event = Event::warning(reason, message);
-    context.events.tell(&resource.object_ref(&()), event);
+    context.events.tell(resource.about(), event);
     if let Err(fault) = report::write(resource, &status, context).await {
         tracing::warn!(resource = %id, %fault, "nor could that be reported");
     }

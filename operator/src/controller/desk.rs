@@ -1,20 +1,21 @@
 //! Where news about one kind of resource arrives, and becomes a place in the
 //! right queue.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crds::OAuthApplication;
-use kube::{
-    core::DynamicObject,
-    runtime::reflector::{ObjectRef, Store},
-};
-use tokio::sync::mpsc;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::time::sleep;
 
 use super::{
     kind::Kind,
     memory::{Memory, Version, Watched},
+    queue::Queue,
 };
-use crate::{gateways::ResourceId, metrics::Metrics, webhook::Referent};
+use crate::{gateways::ResourceId, webhook::Referent};
+
+/// A round over all resources has so many parts.
+const SHARES: u32 = 60;
 
 /// One for each kind.
 pub(super) type Listeners = Vec<Arc<dyn Listener>>;
@@ -38,51 +39,40 @@ pub(super) trait Listener: Send + Sync {
 pub(super) struct Desk<K: Kind> {
     /// What is known of its resources.
     pub(super) memory: Arc<Memory<K::Status>>,
-    queues: Vec<Queue<K>>,
-    metrics: Metrics,
+    queues: Vec<Place<K>>,
 }
 
-type Queue<K> = (
-    Option<String>,
-    mpsc::UnboundedSender<ObjectRef<K>>,
-    Store<K>,
-);
+/// A scope, who waits in it, and what there is.
+pub(super) type Place<K> = (Option<String>, Arc<Queue>, Store<K>);
 
 impl<K: Kind> Desk<K> {
     /// A desk before these queues.
-    pub(super) fn new(queues: Vec<Queue<K>>, metrics: Metrics) -> Self {
+    pub(super) fn new(queues: Vec<Place<K>>) -> Self {
         Self {
             memory: Arc::default(),
             queues,
-            metrics,
         }
     }
 
     /// Queues a resource.
     pub(super) fn enqueue(&self, id: &ResourceId) {
-        let Some((_, queue, _)) = self.queue(&id.namespace) else {
-            return;
-        };
-        self.count(self.memory.enqueue(id));
-        let _ = queue.send(ObjectRef::new(&id.name).within(&id.namespace));
+        if let Some((_, queue, _)) = self.queue(&id.namespace) {
+            queue.push(id);
+        }
     }
 
-    /// A resource went before its turn came.
-    pub(super) fn gone(&self, resource: &ObjectRef<DynamicObject>) {
-        let id = ResourceId {
-            kind: K::KIND,
-            namespace: resource.namespace.clone().unwrap_or_default(),
-            name: resource.name.clone(),
-        };
-        self.count(self.memory.dequeue(&id));
+    /// Queues every resource in its turn, evenly over `round`, for ever. A place
+    /// in the schedule for each would cost more than all that is known of it.
+    pub(super) async fn go_round(&self, round: Duration) {
+        for share in (0..SHARES).cycle() {
+            sleep(round / SHARES).await;
+            for id in self.memory.share(share.into(), SHARES.into()) {
+                self.enqueue(&id);
+            }
+        }
     }
 
-    fn count(&self, depth: usize) {
-        let gauge = self.metrics.queue.with_label_values(&[K::KIND]);
-        gauge.set(i64::try_from(depth).unwrap_or(i64::MAX));
-    }
-
-    fn queue(&self, namespace: &str) -> Option<&Queue<K>> {
+    fn queue(&self, namespace: &str) -> Option<&Place<K>> {
         self.queues
             .iter()
             .find(|(scope, ..)| covers(scope.as_deref(), namespace))

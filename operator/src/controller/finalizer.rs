@@ -173,7 +173,7 @@ async fn remove_credentials<K: Kind>(resource: &K, context: &Context<K>) -> Resu
     match fault.class() {
         Class::Permanent { message, .. } => {
             let event = Event::warning("CredentialsLeft", message);
-            context.events.tell(&resource.object_ref(&()), event);
+            context.events.tell(resource.about(), event);
             Ok(())
         }
         _ => Err(fault),

@@ -88,5 +88,5 @@ fn referent<K: Kind>(resource: &K, context: &Context<K>) -> Referent {
 fn document<K: Kind>(resource: &K, found: &Found) -> Option<Document> {
     let id = resource.id();
     let document = Document::from_json(found.data.get(CONFIG_KEY)?.expose()).ok()?;
-    (document.namespace == id.namespace && document.name == id.name).then_some(document)
+    (*document.namespace == *id.namespace && *document.name == *id.name).then_some(document)
 }

@@ -19,6 +19,7 @@ use super::secret::Found;
 use crate::{
     api_key,
     catalogue::Catalogue,
+    events::About,
     gateways::ResourceId,
     mint::{NoRandomness, Rng},
     oauth_application,
@@ -107,8 +108,24 @@ pub(super) trait Kind:
         let metadata = self.meta();
         ResourceId {
             kind: Self::KIND,
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
+            namespace: metadata.namespace.as_deref().unwrap_or_default().into(),
+            name: metadata.name.as_deref().unwrap_or_default().into(),
+        }
+    }
+
+    /// The same, for events.
+    fn about(&self) -> About {
+        let ResourceId {
+            kind,
+            namespace,
+            name,
+        } = self.id();
+        About {
+            api_version: Self::api_version(&()),
+            kind,
+            namespace,
+            name,
+            uid: self.meta().uid.as_deref().unwrap_or_default().into(),
         }
     }
 }

@@ -49,8 +49,8 @@ pub(super) fn config<K: Kind>(
     let id = resource.id();
     let mut labels = BTreeMap::from([
         (KIND_LABEL, id.kind.to_owned()),
-        (OWNER_NAMESPACE_LABEL, id.namespace.clone()),
-        (OWNER_NAME_LABEL, id.name.clone()),
+        (OWNER_NAMESPACE_LABEL, id.namespace.to_string()),
+        (OWNER_NAME_LABEL, id.name.to_string()),
         (MANAGED_BY_LABEL, MANAGER.to_owned()),
     ]);
     if resource.deletion_policy() == DeletionPolicy::Orphan {
@@ -88,7 +88,7 @@ pub(super) fn credentials<K: Kind>(resource: &K, credentials: Credentials) -> Ma
         (key, Bytes::new(bytes))
     });
     Manifest {
-        namespace: resource.id().namespace,
+        namespace: resource.id().namespace.to_string(),
         name: secret_name,
         type_: "Opaque",
         labels: BTreeMap::from([

@@ -6,7 +6,8 @@
 //! other is news, and its readers are looked at again.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
+    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,10 +21,10 @@ use crds::contract::Sha256Hash;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Watched {
     /// A Secret, by namespace and name. Its version is its resourceVersion.
-    Secret(String, String),
+    Secret(Arc<str>, Arc<str>),
     /// An `OAuthApplication`, by namespace and name. Its version is its client
     /// id.
-    Application(String, String),
+    Application(Arc<str>, Arc<str>),
 }
 
 /// A version of something watched; none: it is not there.
@@ -43,21 +44,21 @@ pub(super) struct Settled<S> {
     /// The status that was last written; none: the one that the resource has.
     pub(super) written: Option<Arc<S>>,
     /// The document that its gateway ought to serve, by name and hash.
-    pub(super) document: Option<(String, Sha256Hash)>,
+    pub(super) document: Option<(Arc<str>, Sha256Hash)>,
     /// When to plan again though nothing changed.
     pub(super) due: Option<Timestamp>,
     /// When it was planned.
     pub(super) since: Instant,
 }
 
-/// What is known of the resources of one kind.
+/// What is known of the resources of one kind. Names are shared by all who
+/// mention them, so that ten thousand resources cost little.
 pub(super) struct Memory<S>(Mutex<Inner<S>>);
 
 struct Inner<S> {
     resources: HashMap<ResourceId, Tracked<S>>,
     /// Mostly one for each, and never many: without a tree around it.
     readers: HashMap<Watched, Vec<ResourceId>>,
-    queued: HashSet<ResourceId>,
 }
 
 struct Tracked<S> {
@@ -85,7 +86,6 @@ impl<S> Default for Memory<S> {
         Self(Mutex::new(Inner {
             resources: HashMap::new(),
             readers: HashMap::new(),
-            queued: HashSet::new(),
         }))
     }
 }
@@ -123,34 +123,45 @@ impl<S> Memory<S> {
         None
     }
 
+    /// The resource, by the names that are shared by all who mention it.
+    pub(super) fn known(&self, id: ResourceId) -> ResourceId {
+        let inner = self.lock();
+        let known = inner.resources.get_key_value(&id);
+        known.map_or(id, |(known, _)| known.clone())
+    }
+
     /// A look at the resource and at `depends_on` begins; what happens to them
     /// from now on is news.
-    pub(super) fn begin(&self, id: &ResourceId, depends_on: &[Watched]) {
+    pub(super) fn begin(&self, id: &ResourceId, depends_on: Vec<Watched>) {
         let mut inner = self.lock();
         let tracked = inner.resources.entry(id.clone()).or_default();
-        tracked.news.clear();
-        let old: Vec<_> = tracked.expected.iter().map(|(it, _)| it.clone()).collect();
-        for watched in old.iter().filter(|it| !depends_on.contains(it)) {
+        tracked.news = Vec::new();
+        let old = std::mem::take(&mut tracked.expected);
+        for (watched, _) in old.iter().filter(|(it, _)| !depends_on.contains(it)) {
             inner.unread(watched, id);
         }
+        let mut expected = Vec::with_capacity(depends_on.len());
         for watched in depends_on {
+            let known = inner.readers.get_key_value(&watched);
+            let watched = known.map_or(watched, |(known, _)| known.clone());
             let readers = inner.readers.entry(watched.clone());
             let readers = readers.or_insert_with(|| Vec::with_capacity(1));
             if !readers.contains(id) {
                 readers.push(id.clone());
             }
+            expected.push((watched, None));
         }
         let tracked = inner.resources.entry(id.clone()).or_default();
-        tracked.expected = depends_on.iter().map(|it| (it.clone(), None)).collect();
+        tracked.expected = expected;
     }
 
     /// The look has come to its end, with these versions of what it depends on.
     pub(super) fn settle(
         &self,
         id: &ResourceId,
-        settled: Settled<S>,
+        mut settled: Settled<S>,
         versions: Vec<(Watched, Version)>,
-    ) {
+    ) -> Arc<Settled<S>> {
         let mut inner = self.lock();
         let tracked = inner.resources.entry(id.clone()).or_default();
         let ends_as_expected = versions.iter().all(|(watched, version)| {
@@ -158,11 +169,27 @@ impl<S> Memory<S> {
             last.is_none_or(|(_, last)| last == version)
         });
         if ends_as_expected {
-            tracked.news.clear();
+            // Its room as well: there is seldom any.
+            tracked.news = Vec::new();
         }
         tracked.failures = 0;
-        tracked.settled = Some(Arc::new(settled));
-        tracked.expected = versions;
+        for (watched, version) in versions {
+            let mut expected = tracked.expected.iter_mut();
+            match expected.find(|(it, _)| *it == watched) {
+                Some((_, known)) => *known = version,
+                None => tracked.expected.push((watched, version)),
+            }
+        }
+        if let Some((document, _)) = &mut settled.document {
+            let known = tracked.expected.iter().find_map(|(it, _)| match it {
+                Watched::Secret(_, name) if name == document => Some(name.clone()),
+                _ => None,
+            });
+            *document = known.unwrap_or_else(|| document.clone());
+        }
+        let settled = Arc::new(settled);
+        tracked.settled = Some(settled.clone());
+        settled
     }
 
     /// Changes what is known of a resource at rest.
@@ -195,7 +222,6 @@ impl<S> Memory<S> {
     /// The resource is gone.
     pub(super) fn forget(&self, id: &ResourceId) -> bool {
         let mut inner = self.lock();
-        inner.queued.remove(id);
         let Some(tracked) = inner.resources.remove(id) else {
             return false;
         };
@@ -208,6 +234,14 @@ impl<S> Memory<S> {
     /// All resources that it knows.
     pub(super) fn ids(&self) -> Vec<ResourceId> {
         self.lock().resources.keys().cloned().collect()
+    }
+
+    /// One of `of` shares of them. Together the shares are all of them.
+    pub(super) fn share(&self, share: u64, of: u64) -> Vec<ResourceId> {
+        let inner = self.lock();
+        let resources = inner.resources.keys();
+        let mine = resources.filter(|id| inner.resources.hasher().hash_one(id) % of == share);
+        mine.cloned().collect()
     }
 
     /// Something watched is now of this version. Returns who must look at it.
@@ -245,20 +279,6 @@ impl<S> Memory<S> {
             Watched::Application(..) => false,
         });
         missing.map(|(watched, _)| watched.clone()).collect()
-    }
-
-    /// A resource is queued; returns how many are.
-    pub(super) fn enqueue(&self, id: &ResourceId) -> usize {
-        let mut inner = self.lock();
-        inner.queued.insert(id.clone());
-        inner.queued.len()
-    }
-
-    /// A resource is looked at; returns how many still wait.
-    pub(super) fn dequeue(&self, id: &ResourceId) -> usize {
-        let mut inner = self.lock();
-        inner.queued.remove(id);
-        inner.queued.len()
     }
 }
 
@@ -308,7 +328,7 @@ mod tests {
 
     fn at_rest() -> Memory<()> {
         let memory = Memory::default();
-        memory.begin(&id(), &[secret()]);
+        memory.begin(&id(), vec![secret()]);
         memory.settle(&id(), settled(), vec![(secret(), version("5"))]);
         memory
     }
@@ -341,7 +361,7 @@ mod tests {
     #[test]
     fn an_echo_that_comes_before_the_answer_is_no_news_either() {
         let memory = Memory::default();
-        memory.begin(&id(), &[secret()]);
+        memory.begin(&id(), vec![secret()]);
         assert_eq!(memory.observe(&secret(), &version("5")), [id()]);
         memory.settle(&id(), settled(), vec![(secret(), version("5"))]);
         assert!(memory.settled(&id(), "12", 1).is_some());
@@ -350,7 +370,7 @@ mod tests {
     #[test]
     fn a_deletion_during_the_look_is_not_lost() {
         let memory = Memory::default();
-        memory.begin(&id(), &[secret()]);
+        memory.begin(&id(), vec![secret()]);
         memory.observe(&secret(), &version("5"));
         memory.observe(&secret(), &None);
         memory.settle(&id(), settled(), vec![(secret(), version("5"))]);
@@ -362,6 +382,25 @@ mod tests {
         let memory = at_rest();
         assert!(memory.missing_secrets(|_, _| false).is_empty());
         assert_eq!(memory.missing_secrets(|_, _| true), [secret()]);
+    }
+
+    #[test]
+    fn the_shares_are_all_there_are() {
+        let memory = Memory::<()>::default();
+        let ids: Vec<_> = (0..100)
+            .map(|i| ResourceId {
+                name: format!("app-{i}").into(),
+                ..id()
+            })
+            .collect();
+        for id in &ids {
+            memory.begin(id, Vec::new());
+        }
+        let mut shares: Vec<_> = (0..7).flat_map(|share| memory.share(share, 7)).collect();
+        shares.sort();
+        let mut all = ids;
+        all.sort();
+        assert_eq!(shares, all);
     }
 
     #[test]

@@ -52,18 +52,17 @@ pub(super) async fn reconcile<K: Kind>(
     resource: Arc<K>,
     context: Arc<Context<K>>,
 ) -> Result<Action, Fault> {
-    let id = resource.id();
+    let id = context.memory.known(resource.id());
     // It is closed never.
     let _slot = context.slots.acquire().await;
     let begun = Instant::now();
-    context.count_queue(context.memory.dequeue(&id));
     let span = tracing::info_span!(
         target: traces::TARGET,
         "reconcile",
         otel.name = format!("reconcile {}", K::KIND),
         kind = K::KIND,
-        namespace = id.namespace,
-        name = id.name,
+        namespace = &*id.namespace,
+        name = &*id.name,
         generation = resource.meta().generation,
         outcome = field::Empty,
     );
@@ -126,7 +125,7 @@ async fn look<K: Kind>(
                 && let Class::Permanent { message, .. } = fault.class()
             {
                 let event = Event::warning("DeletionBlocked", message);
-                context.events.tell(&resource.object_ref(&()), event);
+                context.events.tell(resource.about(), event);
             }
         })?;
         return Ok((Outcome::Finalized, action));
@@ -146,7 +145,7 @@ async fn look<K: Kind>(
         .take()
         .or_else(|| resource.status().cloned())
         .unwrap_or_default();
-    context.memory.begin(id, &depends_on(resource, gateway));
+    context.memory.begin(id, depends_on(resource, gateway));
 
     if let Some(application) = resource.application()
         && context.applications.is_new(&id.namespace, application)
@@ -366,7 +365,7 @@ async fn finish<K: Kind>(
         let version = match &watched {
             Watched::Application(..) => referent.clone(),
             Watched::Secret(namespace, name)
-                if *namespace == id.namespace && *name == resource.secret_name() =>
+                if *namespace == id.namespace && **name == *resource.secret_name() =>
             {
                 version(applied.credentials.as_ref(), credentials.as_ref())
             }
@@ -374,23 +373,22 @@ async fn finish<K: Kind>(
         };
         (watched, version)
     });
-    let settled = || Settled {
-        versions: resource_versions.clone(),
+    let settled = Settled {
+        versions: resource_versions,
         epoch,
-        planned: Some(Arc::new(planned.clone())),
-        written: (resource.status() != Some(&status)).then(|| Arc::new(status.clone())),
+        planned: Some(Arc::new(planned)),
+        written: (resource.status() != Some(&status)).then(|| Arc::new(status)),
         document: applied
             .config
             .as_ref()
-            .map(|it| (it.name.clone(), it.sha256)),
+            .map(|it| (it.name.as_str().into(), it.sha256)),
         due: plan.due,
         since: Instant::now(),
     };
-    context.memory.settle(id, settled(), versions.collect());
+    let settled = context.memory.settle(id, settled, versions.collect());
     if applied.config.is_none() {
         context.forget_interest(resource);
     }
-    let settled = settled();
     let report = report::report(resource, id, &settled, context);
     let action = traces::within(traces::step("report"), report).await?;
     let outcome = if is_refused {
@@ -435,12 +433,12 @@ fn depends_on<K: Kind>(resource: &K, gateway: Option<&Arc<Gateway>>) -> Vec<Watc
     let id = resource.id();
     let mut depends_on = vec![Watched::Secret(
         id.namespace.clone(),
-        resource.secret_name(),
+        resource.secret_name().into(),
     )];
     if let Some(gateway) = gateway {
         depends_on.push(Watched::Secret(
-            gateway.config.namespace.clone(),
-            manifests::config_name(&id),
+            gateway.namespace.clone(),
+            manifests::config_name(&id).into(),
         ));
     }
     if let Some(application) = resource.application() {
@@ -465,6 +463,6 @@ fn accepted(conditions: &[Condition]) -> Option<(Status, &str, &str)> {
 
 fn tell<K: Kind>(events: Vec<Event>, resource: &K, context: &Context<K>) {
     for event in events {
-        context.events.tell(&resource.object_ref(&()), event);
+        context.events.tell(resource.about(), event);
     }
 }

@@ -14,11 +14,8 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{
-    Context, fault::Fault, kind::Kind, memory::Settled, secret::MANAGER, watches::LAST_APPLIED,
-};
+use super::{Context, fault::Fault, kind::Kind, memory::Settled, secret::MANAGER, watches::trim};
 use crate::{
-    backoff::jittered,
     gateways::{ResourceId, view::Verdict},
     plan::Event,
 };
@@ -30,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ASKING: Duration = Duration::from_secs(5);
 /// So old the last use in a status may be before a later one is told.
 const USES_TOLD_EVERY: Duration = Duration::from_mins(10);
-/// Nothing is left alone for longer: clocks jump and machines sleep.
-const LONGEST_REST: Duration = Duration::from_mins(10);
+/// In this time everything is looked at once.
+pub(super) const ROUND: Duration = Duration::from_mins(10);
 
 /// Tells of a resource at rest, if there is anything to tell.
 pub(super) async fn report<K: Kind>(
@@ -90,10 +87,10 @@ pub(super) async fn report<K: Kind>(
         write(resource, &status, context).await?;
         let after = ready(K::conditions(&mut status)).cloned();
         if let Some(event) = transition(before.as_ref(), after.as_ref()) {
-            context.events.tell(&resource.object_ref(&()), event);
+            context.events.tell(resource.about(), event);
         }
     }
-    Ok(Action::requeue(rest(settled.due, now)))
+    Ok(next(settled.due, now))
 }
 
 /// Tells when secrets were last used: at once when it is the first time, else
@@ -113,11 +110,14 @@ fn refresh(secrets: &mut [SecretStatus], last_used: impl Fn(&str) -> Option<Time
     }
 }
 
-/// How long a resource may be left alone.
-fn rest(due: Option<Timestamp>, now: Timestamp) -> Duration {
-    let until_due = due.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-    let longest = jittered(LONGEST_REST);
-    until_due.map_or(longest, |it| it.min(longest))
+/// When to look again. What is not due soon has no place in the schedule: it is
+/// looked at in its turn, as clocks jump and machines sleep.
+fn next(due: Option<Timestamp>, now: Timestamp) -> Action {
+    let until = due.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
+    match until {
+        Some(until) if until <= ROUND * 2 => Action::requeue(until),
+        _ => Action::await_change(),
+    }
 }
 
 fn ready(conditions: &[Condition]) -> Option<&Condition> {
@@ -223,7 +223,7 @@ pub(super) async fn write<K: Kind>(
     let at = Fault::at("write the status");
     let id = resource.id();
     let api: Api<K> = Api::namespaced(context.client.clone(), &id.namespace);
-    let metadata = json!({"name": id.name, "uid": resource.meta().uid});
+    let metadata = json!({"name": &*id.name, "uid": resource.meta().uid});
     let body = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::KIND,
@@ -274,16 +274,12 @@ pub(super) async fn write<K: Kind>(
 /// Whether two versions of a resource ask for the same: whether they differ in
 /// nothing but their status.
 fn asks_the_same(looked_at: &ObjectMeta, now: &ObjectMeta) -> bool {
-    let annotations = |meta: &ObjectMeta| {
-        let mut annotations = meta.annotations.clone().unwrap_or_default();
-        // The watch leaves this one out.
-        annotations.remove(LAST_APPLIED);
-        annotations
+    let asks = |meta: &ObjectMeta| {
+        let mut meta = meta.clone();
+        trim(&mut meta);
+        (meta.generation, meta.deletion_timestamp, meta.annotations)
     };
-    looked_at.generation == now.generation
-        && looked_at.deletion_timestamp == now.deletion_timestamp
-        && looked_at.labels == now.labels
-        && annotations(looked_at) == annotations(now)
+    asks(looked_at) == asks(now)
 }
 
 /// The last few versions: a watch is never further behind than that.
@@ -359,7 +355,7 @@ mod tests {
         };
         let looked_at = meta(1, &[]);
         assert!(asks_the_same(&looked_at, &meta(1, &[])));
-        assert!(asks_the_same(&looked_at, &meta(1, &[(LAST_APPLIED, "{}")])));
+        assert!(asks_the_same(&looked_at, &meta(1, &[("theirs", "x")])));
         assert!(asks_the_same(
             &looked_at,
             &ObjectMeta {
@@ -406,11 +402,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_looked_at_then_and_everything_now_and_then() {
+    fn what_is_due_is_looked_at_then_and_the_rest_in_its_turn() {
         let now = Timestamp::UNIX_EPOCH;
-        let in_a_minute = Timestamp::from_second(60).unwrap();
-        assert_eq!(rest(Some(in_a_minute), now), Duration::from_mins(1));
-        assert_eq!(rest(Some(now), in_a_minute), Duration::ZERO);
-        assert!(rest(None, now) <= LONGEST_REST && rest(None, now) >= LONGEST_REST / 2);
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        assert_eq!(next(at(60), now), Action::requeue(Duration::from_mins(1)));
+        assert_eq!(next(at(-60), now), Action::requeue(Duration::ZERO));
+        assert_eq!(next(at(3600 * 24 * 90), now), Action::await_change());
+        assert_eq!(next(None, now), Action::await_change());
     }
 }

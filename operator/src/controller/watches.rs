@@ -1,11 +1,11 @@
 //! The watches: resources as a whole, Secrets by label and without what they
 //! hold.
 
-use std::{any::Any, collections::HashSet, sync::Arc};
+use std::{any::Any, collections::HashSet, mem, sync::Arc};
 
 use crds::OAuthApplication;
 use futures_util::{Stream, StreamExt, pin_mut};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, ResourceExt,
     core::PartialObjectMeta,
@@ -30,8 +30,8 @@ use crate::{
     gateways::{Gateways, ResourceId},
 };
 
-/// What `kubectl apply` remembers.
-pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// What annotations begin with that concern the operator.
+const OURS: &str = "flightgate.dev/";
 
 /// Dropped once everything has been read.
 type Unsynced = Option<mpsc::Sender<()>>;
@@ -63,11 +63,7 @@ pub(super) async fn resources<K: Kind>(
     pin_mut!(events);
     while let Some(event) = events.next().await {
         let event = match event {
-            // Nobody reads these, and they are half of every object.
-            Ok(event) => event.modify(|it| {
-                it.managed_fields_mut().clear();
-                it.annotations_mut().remove(LAST_APPLIED);
-            }),
+            Ok(event) => event.modify(|it| trim(it.meta_mut())),
             Err(error) => {
                 tracing::warn!(kind = K::KIND, scope, %error, "watch interrupted");
                 unsynced = unsynced.filter(|_| !is_denied(&error));
@@ -101,6 +97,25 @@ pub(super) async fn resources<K: Kind>(
         }
     }
     drop(unsynced);
+}
+
+/// Leaves of a resource's metadata what somebody here reads.
+pub(super) fn trim(metadata: &mut ObjectMeta) {
+    let mut all = mem::take(metadata);
+    if let Some(annotations) = &mut all.annotations {
+        annotations.retain(|key, _| key.starts_with(OURS));
+    }
+    *metadata = ObjectMeta {
+        name: all.name,
+        namespace: all.namespace,
+        uid: all.uid,
+        resource_version: all.resource_version,
+        generation: all.generation,
+        annotations: all.annotations.filter(|it| !it.is_empty()),
+        finalizers: all.finalizers,
+        deletion_timestamp: all.deletion_timestamp,
+        ..ObjectMeta::default()
+    };
 }
 
 impl<K: Kind> Around<K> {
@@ -263,7 +278,8 @@ fn see(claims: &Claims, namespace: &str, secret: &Metadata) {
 }
 
 fn observe(listeners: &Listeners, secret: &Metadata, is_gone: bool) {
-    let watched = Watched::Secret(secret.namespace().unwrap_or_default(), secret.name_any());
+    let namespace = secret.namespace().unwrap_or_default();
+    let watched = Watched::Secret(namespace.into(), secret.name_any().into());
     let version = secret.resource_version().filter(|_| !is_gone);
     for listener in listeners {
         listener.observe(&watched, &version);
