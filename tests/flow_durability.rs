@@ -118,16 +118,13 @@ impl Round<'_> {
     /// A chain of refresh tokens.
     async fn chain(&self, flow: &'static str) -> Option<()> {
         loop {
-            let pair = match self.known(flow).fresh {
-                Some(token) => {
-                    let call = refresh_call(self.client(flow), &token);
-                    self.exchange(flow, call).await?
-                }
-                None => {
-                    let code = self.code(flow).await?;
-                    let call = code_call(self.client(flow), &code);
-                    Pair::of(&self.gateway.try_answer(call).await?)
-                }
+            let pair = if let Some(token) = self.known(flow).fresh {
+                let call = refresh_call(self.client(flow), &token);
+                self.exchange(flow, call).await?
+            } else {
+                let code = self.code(flow).await?;
+                let call = code_call(self.client(flow), &code);
+                Pair::of(&self.gateway.try_answer(call).await?)
             };
             self.note(flow, |known| known.fresh = Some(pair.refresh));
         }
@@ -167,8 +164,7 @@ impl Round<'_> {
             .append_pair("client_id", &client.id)
             .append_pair("redirect_uri", crate::grants::CALLBACK)
             .finish();
-        let page = Browser::new(self.gateway);
-        let stranger = &page;
+        let stranger = Browser::new(self.gateway);
         let path = format!("/logbook/logbookuserauth/?{query}");
         let form = stranger.try_open(&path).await?.form("passkey");
         self.note("passkey", |known| known.unsure = known.fresh.take());
@@ -235,8 +231,9 @@ impl Round<'_> {
     }
 
     /// What this gateway says is what the clients know; afterwards each begins
-    /// anew.
-    async fn verify(&self) {
+    /// anew. Counts what was tried: what was fresh, what nobody knew of, and
+    /// what was used up.
+    async fn verify(&self, tried: &mut [usize; 3]) {
         let page = self.browser.open("/account").await;
         assert!(page.has("Your account"), "still signed in: {page:?}");
         for flow in FLOWS {
@@ -267,6 +264,9 @@ impl Round<'_> {
             assert!(!used.unwrap_or_default(), "{found}");
             if flow == "retry" {
                 assert!(unsure.is_none_or(|worked| worked), "{found}");
+            }
+            for (count, tried) in tried.iter_mut().zip([fresh, unsure, used]) {
+                *count += usize::from(tried.is_some());
             }
             // A replay has ended it all, for good; unless it was another grant's.
             if used.is_some() && !matches!(flow, "passkey" | "revoke") {
@@ -360,7 +360,7 @@ async fn what_a_flow_was_told_survives_kill_9() {
     let clients = FLOWS.map(|flow| (flow, site.credentials(flow))).into();
     let ledger = Ledger::default();
     let mut cookies = annas(&gateway).await.cookies();
-    let mut counts = BTreeMap::new();
+    let (mut counts, mut tried) = (BTreeMap::new(), [0; 3]);
     for _ in 0..ROUNDS {
         let browser = Browser::with_cookies_of(&gateway, cookies);
         let round = Round {
@@ -371,6 +371,8 @@ async fn what_a_flow_was_told_survives_kill_9() {
         };
         round.run(some_time()).await;
         cookies = browser.cookies();
+        // Not before it is gone: it holds the store until then.
+        gateway.kill();
         gateway = site.start().await;
         for (flow, known) in &*ledger.borrow() {
             *counts.entry(*flow).or_insert(0) += known.alive.len() + known.dead.len();
@@ -382,19 +384,20 @@ async fn what_a_flow_was_told_survives_kill_9() {
             clients: &clients,
             ledger: &ledger,
         };
-        round.verify().await;
+        round.verify(&mut tried).await;
         cookies = browser.cookies();
     }
     for flow in FLOWS {
         assert!(counts[flow] > ROUNDS / 5, "{counts:?}");
     }
+    assert!(tried.iter().all(|count| *count > ROUNDS / 5), "{tried:?}");
 
     // Out is out, too.
     let session = cookies.clone();
     let browser = Browser::with_cookies_of(&gateway, cookies);
     let leave = browser.open("/account").await;
     browser.send(&leave.form_with("action=\"/sign-out\"")).await;
-    gateway.crash();
+    gateway.kill();
     gateway = site.start().await;
     let browser = Browser::with_cookies_of(&gateway, session);
     let page = browser.open("/account").await;

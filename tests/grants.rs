@@ -9,11 +9,12 @@ use crate::{
     oauth::TOKEN,
 };
 
+pub(crate) use crate::flow::VERIFIER;
+
 pub(crate) const AUTHORIZE: &str = "/api/oauth/authorize";
 pub(crate) const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 pub(crate) const DEVICE_AUTHORIZATION: &str = "/api/oauth/device_authorization";
 pub(crate) const CALLBACK: &str = "https://logbook.example/cb";
-pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 /// An application with these grants, and with lines of its own in the place of
 /// what all have.
