@@ -22,6 +22,7 @@ use crate::{
     server::{connection::Connection, deadline::Deadlines},
 };
 
+mod cookies;
 mod headers;
 mod request_body;
 pub(crate) mod upstream;

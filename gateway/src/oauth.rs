@@ -22,6 +22,8 @@ pub mod revoke;
 pub mod token;
 pub(crate) mod userinfo;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde::Serialize;
@@ -33,6 +35,7 @@ use token::Shape;
 
 /// What an endpoint of the form-encoded kind gets.
 pub(crate) struct Call<'a> {
+    pub(crate) peer: IpAddr,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Bytes,
 }

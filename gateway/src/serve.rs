@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -35,6 +35,7 @@ use crate::{
         listen::{self, ListenError},
         tls::{Files, TlsError},
     },
+    store::StoreError,
     telemetry::log::{self, LogError},
 };
 
@@ -42,6 +43,8 @@ use crate::{
 const SLOW_THREADS: usize = 2;
 /// How often expired records are swept out.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How long a store that another process has is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Records that one step of sweeping looks at.
 const SWEEP_STEP: usize = 1_000;
 /// How often last uses of secrets are kept on disk.
@@ -145,12 +148,7 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
 
     let files = Files::of(&config)?;
     let tls = Arc::new(ArcSwap::new(files.load()?));
-    let gateway = Gateway::open(
-        config.clone(),
-        addresses.public.port(),
-        Arc::new(System),
-        Arc::new(System),
-    )?;
+    let gateway = open(&config, addresses.public.port())?;
     let (kept, last_uses) = Kept::open(&config.keys.path, gateway.clock.now());
     let kept = Arc::new(kept);
     let mut directory = Directory::new(
@@ -220,6 +218,20 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
     keep_now(&kept, &gateway);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens what the configuration names. A command such as `user add` may have
+/// the store for a moment.
+fn open(config: &Arc<GatewayConfig>, port: u16) -> Result<Arc<Gateway>, GatewayError> {
+    let began = Instant::now();
+    loop {
+        match Gateway::open(config.clone(), port, Arc::new(System), Arc::new(System)) {
+            Err(GatewayError::Store(StoreError::Locked { .. })) if began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// A ready file is there exactly while the gateway is ready, unless it was

@@ -1,10 +1,12 @@
 //! By guessing.
 
-use super::{SESSION, logbook_request, running};
+use super::{SESSION, application, logbook_request, running};
 use crate::{
     browser::{Browser, PASSWORD, add_user},
-    client::{Answer, Protocol},
+    client::{Answer, Call, Protocol},
     grants::{annas, device_begins, device_call, device_codes, passkey},
+    harness::Site,
+    upstream::Upstream,
 };
 
 /// RFC 8628 sections 5.1 and 5.4: who guesses user codes waits, and a code that
@@ -130,4 +132,38 @@ fn neutral(answer: &Answer, name: &str) -> String {
     let (before, rest) = text.split_once("name=\"csrf\" value=\"").unwrap();
     let after = rest.split_once('"').unwrap().1;
     format!("{before}{after}").replace(&format!("value=\"{name}\""), "")
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_fill_the_store_with_devices() {
+    let upstream = Upstream::ok().await;
+    let (site, gateway) = Site::running_with(upstream.address, |site| {
+        let public = application("computer", "device_code", "  clientType: public\n");
+        site.manifest("computer", &public);
+    })
+    .await;
+    let id = site.client_id("computer");
+    let begin = || Call::form("/api/oauth/device_authorization", &[("client_id", &*id)]);
+    let mut begun = 0;
+    let refused = loop {
+        let answer = gateway.answer(begin()).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        begun += 1;
+        assert!(begun <= 300, "nobody stops it");
+    };
+    assert_eq!(begun, 300);
+    assert_eq!(
+        (refused.status, &*refused.oauth_error()),
+        (429, "temporarily_unavailable")
+    );
+    assert!(
+        refused
+            .header("retry-after")
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            > 0
+    );
 }

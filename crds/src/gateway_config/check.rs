@@ -44,6 +44,7 @@ pub(super) fn check(config: &GatewayConfig) -> Vec<Problem> {
     config.users.check(&mut problems);
     routes(config, &mut problems);
     limits(config, &mut problems);
+    log(config, &mut problems);
     let Store::Sled(sled) = &config.store;
     if sled.cache_mib == 0 {
         problems.push("store.sled.cacheMib", "0 MiB: at least 1 is needed");
@@ -331,6 +332,24 @@ fn routes(config: &GatewayConfig, problems: &mut Problems) {
             problems.push(
                 format!("{path}.upstream"),
                 format!("`{upstream}`: expected http://host:port, without a path"),
+            );
+        }
+    }
+}
+
+fn log(config: &GatewayConfig, problems: &mut Problems) {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let directives = config.log.level.iter().flat_map(|level| level.split(','));
+    for directive in directives {
+        // A word alone that is no level would be a module, and turn off the rest.
+        let level = directive.rsplit('=').next().unwrap_or_default().trim();
+        if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+            problems.push(
+                "log.level",
+                format!(
+                    "`{directive}`: expected a level, or module=level, with one of {}",
+                    LEVELS.join(", ")
+                ),
             );
         }
     }

@@ -198,7 +198,7 @@ async fn options_may_come_from_the_environment() {
         "http://{}/api/v1/flights?limit=7",
         ready["listen"].as_str().unwrap()
     );
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let response = client
         .get(url)
         .header("Flightgate-Identity", &token)

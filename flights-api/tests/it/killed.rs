@@ -57,7 +57,7 @@ struct Pilot {
 
 impl Pilot {
     fn of(process: &Process, token: &str) -> Pilot {
-        let http = Client::builder().no_proxy().build().unwrap();
+        let http = crate::support::client();
         Pilot {
             http,
             base: process.base.clone(),

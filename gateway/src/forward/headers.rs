@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
 
+use super::cookies;
 use crate::{identity, request_id};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,6 +41,7 @@ pub(super) struct Statement {
 pub(super) fn to_upstream(headers: &mut HeaderMap, statement: Statement) {
     remove_nominated(headers);
     remove(headers, is_for_gateway);
+    cookies::keep_from_upstream(headers);
     headers.insert(&identity::HEADER, statement.identity);
     headers.insert(&X_FORWARDED_FOR, statement.peer);
     headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("https"));
@@ -50,6 +52,7 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, statement: Statement) {
 pub(super) fn to_client(headers: &mut HeaderMap) {
     remove_nominated(headers);
     remove(headers, is_for_upstream);
+    cookies::keep_from_client(headers);
 }
 
 /// What of a client's body passes. Trailers are fields too, which an upstream

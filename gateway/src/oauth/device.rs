@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use crds::{contract::GrantType, secret::Secret};
+use crds::{
+    contract::{ClientType, GrantType},
+    secret::Secret,
+};
 use http::Response;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +31,7 @@ use crate::{
         entry::{Change, Found, Space, Stored},
     },
     telemetry::audit,
+    user::throttle::{Purpose, Who},
 };
 
 /// Seconds between two questions of a device, at first (WF-61).
@@ -122,6 +126,12 @@ pub(super) async fn answer(core: &Core, call: &Call<'_>) -> Result<Response<Body
         ));
     }
     let scopes = asked(gateway, &client, form.optional("scope"))?;
+    // Whoever knows a public client's id can ask, and each answer is stored.
+    if client.client_type == ClientType::Public {
+        let who = [(Purpose::Device, Who::Address(call.peer))];
+        let begun = gateway.users.throttle.attempt(&who);
+        drop(begun.map_err(|wait| Error::too_many(wait.0))?);
+    }
     let now = gateway.clock.now();
     let ttl = client.profile.device_code_ttl.as_secs();
     let device = Device {
@@ -179,10 +189,15 @@ fn asked(gateway: &Gateway, client: &Client, scope: Option<&str>) -> Result<Scop
     };
     let unknown = |_| Error::scope("a scope that was asked for does not exist");
     let asked = catalogue.parse(scope).map_err(unknown)?;
-    if asked.is_empty() || !allowed.contains(asked) {
-        return Err(Error::scope(
-            "this client may not ask for one of these scopes",
-        ));
+    if asked.is_empty() {
+        return Err(Error::scope("scope is given and names nothing"));
+    }
+    let excess = asked.without(allowed);
+    if !excess.is_empty() {
+        return Err(Error::scope(format!(
+            "this client does not have: {}",
+            catalogue.join(excess)
+        )));
     }
     Ok(asked)
 }

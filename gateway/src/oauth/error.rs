@@ -30,6 +30,7 @@ enum Kind {
     UnsupportedTokenType,
     InvalidScope,
     Unavailable,
+    TooMany { wait: u64 },
     Server,
 }
 
@@ -126,6 +127,14 @@ impl Error {
         }
     }
 
+    /// Too many requests from one place; in `wait` seconds it may work.
+    pub fn too_many(wait: u64) -> Self {
+        Self {
+            kind: Kind::TooMany { wait },
+            description: format!("too many requests: wait {wait} seconds").into(),
+        }
+    }
+
     /// Our fault.
     pub fn server(description: &'static str) -> Self {
         Self {
@@ -145,7 +154,7 @@ impl Error {
             Kind::UnsupportedGrantType => "unsupported_grant_type",
             Kind::UnsupportedTokenType => "unsupported_token_type",
             Kind::InvalidScope => "invalid_scope",
-            Kind::Unavailable => "temporarily_unavailable",
+            Kind::Unavailable | Kind::TooMany { .. } => "temporarily_unavailable",
             Kind::Server => "server_error",
         }
     }
@@ -173,6 +182,7 @@ impl Error {
             Kind::InvalidGrant { status } => status,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Kind::Server => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -212,6 +222,9 @@ impl Error {
             }
             Kind::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            Kind::TooMany { wait } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
             }
             Kind::TooLarge => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -405,7 +405,13 @@ async fn endpoint_answer(
         }
         Ok(body) => {
             let headers = &parts.headers;
-            return oauth::answer(core, endpoint, Call { headers, body }).await;
+            let peer = connection.peer();
+            let call = Call {
+                peer,
+                headers,
+                body,
+            };
+            return oauth::answer(core, endpoint, call).await;
         }
     };
     answer.unwrap_or_else(|error| {

@@ -60,7 +60,7 @@ pub(super) async fn take(visit: &Visit) -> Result<Answer, Failure> {
     };
     let typed = fields.get("passkey").unwrap_or_default();
     let Some(holder) = passkey::take(gateway, client, typed).await? else {
-        audit::event("passkey_refused", "", &client.id);
+        audit::from("passkey_refused", visit.peer, &client.id);
         return page(visit, &request, Some(Problem::Refused));
     };
     attempt.succeeded();

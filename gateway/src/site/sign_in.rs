@@ -70,7 +70,7 @@ pub(super) async fn take(visit: &Visit) -> Result<Answer, Failure> {
             Ok(with_cookies(see(&destination.target), started.cookies))
         }
         Err(SignInError::Wrong) => {
-            audit::event("sign_in_failed", "", "");
+            audit::from("sign_in_failed", visit.peer, "");
             page(visit, &destination, name, Some(Problem::Refused))
         }
         Err(SignInError::Wait(wait)) => {
@@ -119,7 +119,7 @@ pub(super) async fn come_back(visit: &Visit) -> Result<Answer, Failure> {
             Ok(with_cookies(see(&destination.target), finished.cookies))
         }
         Err(unfinished) => {
-            audit::event("sign_in_upstream_failed", "", "");
+            audit::from("sign_in_upstream_failed", visit.peer, "");
             tracing::warn!(error = %unfinished.error, provider, request_id = visit.request_id, "sign-in at a provider");
             let destination = Destination::parse(visit, unfinished.continue_to.as_deref());
             page(visit, &destination, "", Some(Problem::Provider))

@@ -1,6 +1,8 @@
 //! Who granted, refused, revoked or replayed what: one line each, for people
 //! who must answer for it later. Never a token, code, secret or password.
 
+use std::net::IpAddr;
+
 use crate::registry::Client;
 
 /// The target of these lines: `audit` in `log.level` turns them on and off.
@@ -26,7 +28,16 @@ pub(crate) fn refused(endpoint: &str, error: &str) {
     }
 }
 
-/// Something that a user or a client did.
+/// Something that a user or a client did. Whoever is not known is left out.
 pub(crate) fn event(event: &str, subject: &str, client: &str) {
-    tracing::info!(target: TARGET, event, subject, client_id = client);
+    let known = |text| Some(text).filter(|text: &&str| !text.is_empty());
+    let (subject, client_id) = (known(subject), known(client));
+    tracing::info!(target: TARGET, event, subject, client_id);
+}
+
+/// Something that came from an address, of which nobody can say more: what was
+/// typed as a user name may be a password.
+pub(crate) fn from(event: &str, address: IpAddr, client: &str) {
+    let client_id = Some(client).filter(|client| !client.is_empty());
+    tracing::info!(target: TARGET, event, %address, client_id);
 }

@@ -224,7 +224,10 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
                 return Err(CliError::Version);
             };
             let grants = if revoke_grants {
-                format!("; {revoked} grants revoked")
+                format!(
+                    "; {revoked} grant{} revoked",
+                    if revoked == 1 { "" } else { "s" }
+                )
             } else {
                 String::new()
             };

@@ -29,6 +29,8 @@ pub enum Purpose {
     PasskeyClient,
     /// Sign-ins at a provider that are begun, from one address.
     Visit,
+    /// Device authorizations that are begun by public clients, from one address.
+    Device,
 }
 
 /// Whose attempts are counted together.
@@ -56,13 +58,14 @@ enum Rule {
 }
 
 impl Purpose {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Account,
         Self::SignIn,
         Self::UserCode,
         Self::Passkey,
         Self::PasskeyClient,
         Self::Visit,
+        Self::Device,
     ];
 
     const fn rule(self) -> Rule {
@@ -87,6 +90,10 @@ impl Purpose {
             },
             Self::Visit => Rule::Window {
                 failures: 60,
+                seconds: 5 * 60,
+            },
+            Self::Device => Rule::Window {
+                failures: 300,
                 seconds: 5 * 60,
             },
         }

@@ -57,6 +57,13 @@ pub(super) fn sort(object: &Value) -> Sorted {
         };
     };
     if group != GROUP {
+        // Left out as somebody else's, it would take its partner away.
+        if group.starts_with("flightgate") {
+            return Sorted::Wrong(format!(
+                "apiVersion: there is no group `{group}`; write {GROUP}/{}",
+                OAuthApplication::version(&())
+            ));
+        }
         return Sorted::Foreign(format!("{kind} ({api_version})"));
     }
     let Some(known) = Kind::ALL.into_iter().find(|known| known.name() == kind) else {

@@ -79,8 +79,12 @@ impl Sweep {
         let removals = stream::iter(forgotten)
             .map(|secret| self.remove(&api, secret))
             .buffer_unordered(CONCURRENCY);
-        let failed = removals.filter_map(|it| std::future::ready(it.err()));
-        std::pin::pin!(failed).next().await.map_or(Ok(()), Err)
+        // All of them, whatever becomes of one: it must not keep the others.
+        let failed: Vec<_> = removals
+            .filter_map(|it| std::future::ready(it.err()))
+            .collect()
+            .await;
+        failed.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Whether a document's resource is there, is to be outlived, or is nobody's
