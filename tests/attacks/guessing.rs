@@ -144,16 +144,16 @@ async fn a_stranger_cannot_fill_the_store_with_devices() {
     .await;
     let id = site.client_id("computer");
     let begin = || Call::form("/api/oauth/device_authorization", &[("client_id", &*id)]);
-    let mut begun = 0;
+    let mut devices = 0;
     let refused = loop {
         let answer = gateway.answer(begin()).await;
         if answer.status != 200 {
             break answer;
         }
-        begun += 1;
-        assert!(begun <= 300, "nobody stops it");
+        devices += 1;
+        assert!(devices <= 300, "nobody stops it");
     };
-    assert_eq!(begun, 300);
+    assert_eq!(devices, 300);
     assert_eq!(
         (refused.status, &*refused.oauth_error()),
         (429, "temporarily_unavailable")
